@@ -1,0 +1,145 @@
+"""Steps that fail park; they never fail the booking (DESIGN section 8).
+
+A parked step shows itself in the UI and on the booking, and goes on when ops decide (`resolve`),
+when a batch wakes everything (`retry`), or by itself, slower and slower.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+
+from models.states import StatusReason
+from workflows.compensation import Abandoned
+from workflows.contracts import ACTIONS, BOOKINGS_QUEUE, Action, AttentionNote, Resolve, Step
+from workflows.policies import ATTEMPT_TIMEOUT, FAST, RECORDING_WINDOW, slow_retry
+from workflows.steps import BookingSteps
+from workflows.waiting import wait_until
+
+T = TypeVar("T")
+Attempt = Callable[[str | None], Awaitable[T]]
+Interruption = Callable[[], Abandoned | None]
+
+
+class Show(Protocol):
+    """Shows operators what needs them; `step` None means nothing does."""
+
+    def __call__(self, step: Step | None, message: str, retry_at: datetime) -> None:
+        """Show a parked step, or that none is."""
+        ...
+
+
+def uninterrupted() -> None:
+    """Nothing but a decision or a success ends this step."""
+
+
+def reason_of(error: FailureError) -> str:
+    """`Type: message` of what really broke; an ActivityError alone says only that one failed."""
+    cause = error.cause or error
+    if isinstance(cause, ApplicationError):
+        return f"{cause.type}: {cause.message}"
+    return f"{type(cause).__name__}: {cause}"
+
+
+class Attention:
+    """Runs the saga's steps and parks the one that fails."""
+
+    def __init__(self, booking_id: UUID, show: Show) -> None:
+        self._booking_id = booking_id
+        self._show = show
+        self._decision: Resolve | None = None
+        self._wakes = 0
+        self.parked: Step | None = None
+
+    async def perform(self, step: Step, attempt: Attempt[T], interruption: Interruption = uninterrupted) -> T:
+        """Attempt `step` until it succeeds.
+
+        Raises:
+            Abandoned: ops decided to abort, or `interruption` says the step is not wanted any more.
+        """
+        adopt: str | None = None
+        round_number = 0
+        while True:
+            try:
+                result = await attempt(adopt)
+            except ActivityError as error:
+                decision = await self._park(step, reason_of(error), round_number, interruption)
+                adopt = decision.object_id if decision else None
+                round_number += 1
+            else:
+                await self._unpark()
+                return result
+
+    def wake(self) -> None:
+        """Try whatever is parked again, now."""
+        self._wakes += 1
+
+    def check(self, resolve: Resolve) -> None:
+        """Refuse a decision that does not fit what is parked.
+
+        Raises:
+            ApplicationError: of type `invalid_state` or `validation_failed`.
+        """
+        if self.parked is not resolve.step:
+            parked = self.parked or "no step"
+            raise ApplicationError(f"{parked} is parked, not {resolve.step}", type="invalid_state")
+        if resolve.action not in ACTIONS[resolve.step]:
+            allowed = ", ".join(sorted(ACTIONS[resolve.step]))
+            raise ApplicationError(f"{resolve.step} can only be resolved by {allowed}", type="invalid_state")
+        if (resolve.action is Action.ADOPT) != bool(resolve.object_id):
+            raise ApplicationError("adopt, and only adopt, names an object_id", type="validation_failed")
+
+    async def decide(self, resolve: Resolve) -> None:
+        """Hand over a decision of ops and wait until it was taken up."""
+        self._decision = resolve
+        await workflow.wait_condition(lambda: self._decision is not resolve)
+
+    async def _park(
+        self, step: Step, message: str, round_number: int, interruption: Interruption
+    ) -> Resolve | None:
+        retry_at = workflow.now() + slow_retry(round_number)
+        self.parked = step
+        self._show(step, message, retry_at)
+        await self._record(step, message)
+        wakes = self._wakes
+        await wait_until(
+            retry_at,
+            lambda: bool(self._decision or self._wakes != wakes or interruption()),
+            f"automatic retry of {step}",
+        )
+        return await self._take_decision(interruption)
+
+    async def _take_decision(self, interruption: Interruption) -> Resolve | None:
+        decision, self._decision = self._decision, None
+        because = interruption()
+        if decision and decision.action is Action.ABORT:
+            because = Abandoned(StatusReason.CANCELLED_BY_OPS, decision.actor)
+        if because and not (decision and decision.action is not Action.ABORT):
+            await self._unpark()
+            raise because
+        return decision
+
+    async def _unpark(self) -> None:
+        if self.parked is not None:
+            self.parked = None
+            self._show(None, "", workflow.now())
+            await self._record(None, None)
+
+    async def _record(self, step: Step | None, message: str | None) -> None:
+        note = AttentionNote(booking_id=self._booking_id, at=workflow.now(), step=step, message=message)
+        try:
+            await workflow.execute_activity_method(
+                BookingSteps.record_attention,
+                note,
+                task_queue=BOOKINGS_QUEUE,
+                start_to_close_timeout=ATTEMPT_TIMEOUT,
+                schedule_to_close_timeout=RECORDING_WINDOW,
+                retry_policy=FAST,
+                summary=f"attention: {step or 'over'}",
+            )
+        except ActivityError:
+            # The Temporal UI already tells; a database that is down must not hide the parked step.
+            workflow.logger.warning("attention could not be recorded", extra={"step": step})

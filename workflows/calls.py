@@ -1,0 +1,51 @@
+"""How the saga calls its steps: which activity, on which queue, how often and how long."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from temporalio import workflow
+
+from workflows.contracts import (
+    BOOKINGS_QUEUE,
+    STRIPE_QUEUE,
+    Abandon,
+    BookingState,
+    Do,
+    Message,
+    Step,
+)
+from workflows.policies import ATTEMPT_TIMEOUT, FAST, FAST_WINDOW
+from workflows.steps import BookingSteps, PaymentSteps, PayoutSteps
+
+M = TypeVar("M", bound=Message)
+R = TypeVar("R")
+
+DOES: Final[dict[Step, Callable[[Any, Do], Awaitable[BookingState]]]] = {
+    Step.OPEN_PAYMENT: PaymentSteps.open_payment,
+    Step.READ_PAYMENT: PaymentSteps.read_payment,
+    Step.CLOSE_PAYMENT: PaymentSteps.close_payment,
+    Step.CONFIRM: BookingSteps.confirm,
+    Step.PAY_OUT: PayoutSteps.pay_out,
+}
+"""Steps that need nothing but the booking and the time."""
+
+UNDOES: Final[dict[Step, Callable[[Any, Abandon], Awaitable[BookingState | None]]]] = {
+    Step.GIVE_BACK: PaymentSteps.give_back,
+    Step.RELEASE: BookingSteps.release,
+}
+
+LOCAL: Final = frozenset({"confirm", "release", "record_attention"})
+"""Steps that never call Stripe stay off its rate-limited queue."""
+
+
+async def call(method: Callable[[Any, M], Awaitable[R]], message: M, summary: str) -> R:
+    """Run one step with the fast retries; what is left after those is for `Attention`."""
+    return await workflow.execute_activity_method(
+        method,
+        message,
+        task_queue=BOOKINGS_QUEUE if method.__name__ in LOCAL else STRIPE_QUEUE,
+        start_to_close_timeout=ATTEMPT_TIMEOUT,
+        schedule_to_close_timeout=FAST_WINDOW,
+        retry_policy=FAST,
+        summary=summary,
+    )

@@ -1,0 +1,82 @@
+"""What people and Stripe told the booking, and which of it may still be told.
+
+Handlers only write here; the story reads. The checks are the updates' validators: they refuse
+before anything reaches the history.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from temporalio.exceptions import ApplicationError
+
+from models.states import TERMINAL_BOOKING, BookingStatus, ReportedOutcome, Role, StatusReason
+from workflows.contracts import Actor, BookingState, Outcome
+
+CANCELLED_BY = {
+    Role.CLIENT: StatusReason.CANCELLED_BY_CLIENT,
+    Role.PROVIDER: StatusReason.CANCELLED_BY_PROVIDER,
+    Role.OPS: StatusReason.CANCELLED_BY_OPS,
+    Role.SYSTEM: StatusReason.CANCELLED_BY_OPS,
+}
+
+
+@dataclass
+class Wishes:
+    """The first word that decides the outcome stands; news of the payment are only counted."""
+
+    outcome: Outcome | None = None
+    news: int = 0
+    news_read: int = 0
+
+    @property
+    def news_waiting(self) -> bool:
+        """Stripe said something that has not been read yet."""
+        return self.news > self.news_read
+
+    @property
+    def cancelled(self) -> bool:
+        """Somebody wants the booking cancelled."""
+        return self.outcome is not None and self.outcome.kind is ReportedOutcome.CANCELLED
+
+    def report(self, kind: ReportedOutcome, actor: Actor, at: datetime) -> None:
+        """Note an outcome; a later, different one was refused by its validator."""
+        reason = CANCELLED_BY[actor.role] if kind is ReportedOutcome.CANCELLED else None
+        self.outcome = self.outcome or Outcome(kind=kind, actor=actor, at=at, reason=reason)
+
+
+def check_cancel(booking: BookingState | None, wishes: Wishes, actor: Actor, now: datetime) -> None:
+    """Refuse a cancellation that comes too late; repeating one is fine.
+
+    Raises:
+        ApplicationError: of type `invalid_state` or `too_late`.
+    """
+    if wishes.cancelled or booking is None or booking.status is BookingStatus.CANCELLED:
+        return
+    if wishes.outcome or booking.reported_outcome or booking.status in TERMINAL_BOOKING:
+        raise _invalid(booking, "cancelled")
+    started = now >= booking.starts_at
+    if started and booking.status is BookingStatus.CONFIRMED and actor.role is Role.CLIENT:
+        raise ApplicationError("The session has started: it can no longer be cancelled.", type="too_late")
+
+
+def check_complete(booking: BookingState | None, wishes: Wishes, now: datetime) -> None:
+    """Only a confirmed booking whose session has started can be completed; repeating is fine.
+
+    Raises:
+        ApplicationError: of type `invalid_state`.
+    """
+    if booking is None:
+        raise ApplicationError("The booking is still being made.", type="invalid_state")
+    if booking.status is BookingStatus.COMPLETED:
+        return
+    if booking.status is not BookingStatus.CONFIRMED or wishes.cancelled:
+        raise _invalid(booking, "completed")
+    if now < booking.starts_at:
+        raise ApplicationError(
+            f"The session starts at {booking.starts_at:%Y-%m-%d %H:%M} UTC; it cannot be completed before.",
+            type="invalid_state",
+        )
+
+
+def _invalid(booking: BookingState, what: str) -> ApplicationError:
+    return ApplicationError(f"A booking that is {booking.status} cannot be {what}.", type="invalid_state")
