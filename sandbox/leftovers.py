@@ -11,12 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sandbox.errors import LeftoverError
+
 PATIENCE = 10.0
 """Seconds that a leftover gets to go, asked first, then killed."""
-
-
-class LeftoverError(Exception):
-    """A process of a killed stack cannot be ended; the message is one sentence fit to show."""
 
 
 class PidFiles:
@@ -24,7 +22,7 @@ class PidFiles:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(self, name: str, pid: int, argv: Sequence[str], stop_signal: signal.Signals) -> None:
         """Remember a child that was just started."""

@@ -4,11 +4,9 @@ import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from sandbox.errors import PortUnavailableError
+
 HOST = "127.0.0.1"
-
-
-class PortUnavailableError(Exception):
-    """A wanted port cannot be had; the message is one sentence that names the port and the variable to change."""
 
 
 def free_port() -> int:

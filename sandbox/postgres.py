@@ -14,6 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
+from sandbox.errors import PostgresUnavailableError
 from sandbox.ports import free_port
 from sandbox.process import end, spawn
 
@@ -28,10 +29,6 @@ STOP_GRACE = 10.0
 
 FORGETFUL = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 """Settings for a database that nobody will miss after a power cut: tests run on it a good deal faster."""
-
-
-class PostgresUnavailableError(Exception):
-    """Postgres cannot run here; the message is one sentence fit to show."""
 
 
 @cache

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.console import Console
+from sandbox.errors import ChildFailedError
 from sandbox.leftovers import PidFiles
 from sandbox.output import Output
 from sandbox.process import end, spawn
@@ -31,10 +32,6 @@ LONGEST_PAUSE = 5.0
 
 TASK_GRACE = 5.0
 """Seconds that an interrupted task has to stop."""
-
-
-class ChildFailedError(Exception):
-    """A child or a task did not do its work; the message is one sentence fit to show."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@ import socket
 
 import pytest
 
-from sandbox.ports import PortUnavailableError, claim, free_port, free_ports
+from sandbox.errors import PortUnavailableError
+from sandbox.ports import claim, free_port, free_ports
 
 
 def test_a_port_in_use_is_one_sentence_that_names_it_and_its_variable() -> None:

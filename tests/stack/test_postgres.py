@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from sandbox import postgres
-from sandbox.postgres import PostgresUnavailableError
+from sandbox.errors import PostgresUnavailableError
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.console import BACKLOG, Console
+from sandbox.errors import ChildFailedError
 from sandbox.leftovers import PidFiles, is_running
-from sandbox.supervisor import Child, ChildFailedError, Supervisor, pause_after
+from sandbox.supervisor import Child, Supervisor, pause_after
 
 ROOT = Path(__file__).parents[2]
 
