@@ -1,0 +1,150 @@
+"""Test cards and their tokens, as data (docs.stripe.com/testing).
+
+A card says what happens when it is attached, charged, authenticated and refunded.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from sandbox.stripe.errors import ApiError, card_error
+
+
+@dataclass(frozen=True)
+class Decline:
+    """Why a card is refused: Stripe's code, its decline code if it has one, and its words."""
+
+    code: str
+    message: str
+    decline_code: str | None = None
+
+    def error(self) -> ApiError:
+        """As the card error of a request."""
+        return card_error(self.code, self.message, decline_code=self.decline_code)
+
+
+def _declined(decline_code: str, message: str = "Your card was declined.") -> Decline:
+    return Decline("card_declined", message, decline_code)
+
+
+GENERIC = _declined("generic_decline")
+FUNDS = _declined("insufficient_funds", "Your card has insufficient funds.")
+LOST = _declined("lost_card")
+STOLEN = _declined("stolen_card")
+FRAUDULENT = _declined("fraudulent")
+VELOCITY = _declined("card_velocity_exceeded")
+LIVE_CARD = _declined(
+    "test_mode_live_card",
+    "Your card was declined. Your request was in test mode, but used a non test (live) card. For a list of valid test "
+    "cards, visit: https://stripe.com/docs/testing.",
+)
+EXPIRED = Decline("expired_card", "Your card has expired.", "expired_card")
+CVC = Decline("incorrect_cvc", "Your card's security code is incorrect.", "incorrect_cvc")
+PROCESSING = Decline(
+    "processing_error",
+    "An error occurred while processing your card. Try again in a little bit.",
+    "processing_error",
+)
+AUTHENTICATION = Decline(
+    "authentication_required",
+    "Your card was declined. This transaction requires authentication.",
+    "authentication_required",
+)
+NUMBER = Decline("incorrect_number", "Your card number is incorrect.", "incorrect_number")
+
+Authentication = Literal["never", "always", "until_set_up", "on_session"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One test card. `authenticates`: when a charge asks for 3D Secure; `attaches`: whether a customer can keep it."""
+
+    number: str
+    tokens: tuple[str, ...] = ()
+    brand: str = "visa"
+    funding: str = "credit"
+    decline: Decline | None = None
+    attaches: bool = True
+    authenticates: Authentication = "never"
+    available_at_once: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for every payment method made of this number."""
+        return hashlib.sha256(self.number.encode()).hexdigest()[:16]
+
+    def must_authenticate(self, *, off_session: bool, set_up: bool) -> bool:
+        """Whether this charge asks for 3D Secure; a card that was set up off session may be spared."""
+        spared = {"never": True, "always": False, "until_set_up": set_up, "on_session": off_session}
+        return not spared[self.authenticates]
+
+
+def _refused(number: str, name: str, decline: Decline) -> Card:
+    tokens = (f"visa_chargeDeclined{name}", f"chargeDeclined{name}")
+    return Card(number, tokens, decline=decline, attaches=False)
+
+
+CARDS = (
+    Card("4242424242424242", ("visa",)),
+    Card("4000056655665556", ("visa_debit",), funding="debit"),
+    Card("5555555555554444", ("mastercard",), brand="mastercard"),
+    Card("2223003122003222", brand="mastercard"),
+    Card("5200828282828210", ("mastercard_debit",), brand="mastercard", funding="debit"),
+    Card("5105105105105100", ("mastercard_prepaid",), brand="mastercard", funding="prepaid"),
+    Card("378282246310005", ("amex",), brand="amex"),
+    Card("6011111111111117", ("discover",), brand="discover"),
+    Card("3056930009020004", ("diners",), brand="diners"),
+    Card("3566002020360505", ("jcb",), brand="jcb"),
+    Card("6200000000000005", ("unionpay",), brand="unionpay"),
+    Card("4000000000000077", ("bypassPending",), available_at_once=True),
+    _refused("4000000000000002", "", GENERIC),
+    _refused("4000000000009995", "InsufficientFunds", FUNDS),
+    _refused("4000000000009987", "LostCard", LOST),
+    _refused("4000000000009979", "StolenCard", STOLEN),
+    _refused("4000000000000069", "ExpiredCard", EXPIRED),
+    _refused("4000000000000127", "IncorrectCvc", CVC),
+    _refused("4000000000000119", "ProcessingError", PROCESSING),
+    _refused("4000000000006975", "VelocityLimitExceeded", VELOCITY),
+    _refused("4100000000000019", "Fraudulent", FRAUDULENT),
+    Card("4000000000000341", ("chargeCustomerFail",), decline=GENERIC),
+    Card("4000002500003155", ("authenticationRequiredOnSetup",), authenticates="until_set_up"),
+    Card("4000002760003184", ("authenticationRequired",), authenticates="always"),
+    Card("4000003800000446", ("authenticationRequiredSetupForOffSession",), authenticates="on_session"),
+    Card("4000000000003220", ("threeDSecure2Required",), authenticates="always"),
+    Card("4000000000003063", ("threeDSecureRequired",), authenticates="always"),
+    Card(
+        "4000008260003178",
+        ("authenticationRequiredChargeDeclinedInsufficientFunds",),
+        decline=FUNDS,
+        authenticates="always",
+    ),
+    Card(
+        "4000008400001629", ("threeDSecureRequiredChargeDeclined",), decline=GENERIC, authenticates="always"
+    ),
+    Card(
+        "4000008400001280",
+        ("threeDSecureRequiredProcessingError",),
+        decline=PROCESSING,
+        authenticates="always",
+    ),
+    Card("4000000000003055", ("threeDSecureOptional",)),
+)
+BY_NUMBER = {card.number: card for card in CARDS}
+BY_TOKEN = {
+    f"{prefix}_{name}": card for card in CARDS for name in card.tokens for prefix in ("pm_card", "tok")
+}
+
+
+def by_number(number: str) -> Card:
+    """The test card with this number, or the refusal that a mistyped or a live number gets."""
+    digits = number.replace(" ", "")
+    if digits in BY_NUMBER:
+        return BY_NUMBER[digits]
+    raise (LIVE_CARD if _luhn(digits) else NUMBER).error()
+
+
+def _luhn(digits: str) -> bool:
+    if not digits.isascii() or not digits.isdecimal():
+        return False
+    doubled = [int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(digits))]
+    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0  # noqa: PLR2004 - Luhn's own nines

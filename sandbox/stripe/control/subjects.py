@@ -1,0 +1,115 @@
+"""Control of single objects: what an account may do, how a cardholder answers 3D Secure."""
+
+from typing import Literal
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from sandbox.stripe import payments
+from sandbox.stripe.control.reading import Body, read, state_of
+from sandbox.stripe.events import emit
+from sandbox.stripe.render import render
+from sandbox.stripe.state import State
+from sandbox.stripe.store import Object
+
+RESTRICTED = ["individual.verification.document"]
+
+
+class AccountBody(Body):
+    """What an account may do from now on; absent fields stay."""
+
+    transfers: Literal["active", "inactive", "pending"] | None = None
+    card_payments: Literal["active", "inactive", "pending"] | None = None
+    charges_enabled: bool | None = None
+    payouts_enabled: bool | None = None
+    details_submitted: bool | None = None
+    deauthorized: bool | None = None
+
+
+class AuthenticateBody(Body):
+    """The cardholder's answer."""
+
+    outcome: Literal["success", "fail"]
+
+
+async def change_account(request: Request) -> JSONResponse:
+    """Change an account, with the events that Stripe sends of it."""
+    body, state = await read(request, AccountBody), state_of(request)
+    with state.store.transaction():
+        account = _find(state, "account", request.path_params["id"])
+        scope = state.scope().on(account["id"])
+        _apply(account, body)
+        scope.save(account)
+        if body.deauthorized:
+            application = {"id": "ca_sandbox", "object": "application", "name": "sandbox"}
+            emit(scope, "account.application.deauthorized", application)
+        else:
+            emit(scope, "account.updated", account)
+        for capability in ("transfers", "card_payments"):
+            if getattr(body, capability) is not None:
+                emit(scope, "capability.updated", _capability(account, capability))
+    state.poke()
+    return JSONResponse(render(state.store, account))
+
+
+async def authenticate(request: Request) -> JSONResponse:
+    """Finish an intent's 3D Secure step."""
+    body, state = await read(request, AuthenticateBody), state_of(request)
+    intent = finish_authentication(state, request.path_params["id"], success=body.outcome == "success")
+    return JSONResponse(render(state.store, intent))
+
+
+def finish_authentication(state: State, intent_id: str, *, success: bool) -> Object:
+    """Let the cardholder approve or refuse; the intent must be waiting for it."""
+    with state.store.transaction():
+        intent = _find(state, "payment_intent", intent_id)
+        if intent["status"] != "requires_action":
+            raise HTTPException(409, f"{intent_id} is {intent['status']}, it waits for no authentication")
+        scope = state.scope().on(state.store.owner(intent_id))
+        payments.authenticate(scope, intent, success=success)
+    state.poke()
+    return intent
+
+
+def _find(state: State, kind: str, object_id: str) -> Object:
+    found = state.store.find(object_id)
+    if found is None or found["object"] != kind:
+        raise HTTPException(404, f"no {kind} {object_id}")
+    return found
+
+
+def _apply(account: Object, body: AccountBody) -> None:
+    given = body.model_dump(exclude_none=True)
+    capabilities = {name: given.pop(name) for name in ("transfers", "card_payments") if name in given}
+    account["_deauthorized"] = given.pop("deauthorized", account["_deauthorized"])
+    account["capabilities"] = account["capabilities"] | capabilities
+    account |= given
+    active = account["capabilities"].get("transfers") == "active" and account["payouts_enabled"]
+    due = [] if active else RESTRICTED
+    reason = None if active else "requirements.past_due"
+    account["requirements"] = account["requirements"] | {
+        "currently_due": due,
+        "disabled_reason": reason,
+        "past_due": due,
+    }
+
+
+def _capability(account: Object, name: str) -> Object:
+    return {
+        "id": name,
+        "object": "capability",
+        "account": account["id"],
+        "future_requirements": account["future_requirements"],
+        "requested": True,
+        "requested_at": account["created"],
+        "requirements": account["requirements"],
+        "status": account["capabilities"][name],
+    }
+
+
+ROUTES = [
+    Route("/accounts/{id}", change_account, methods=["POST"]),
+    Route("/payment_intents/{id}/authenticate", authenticate, methods=["POST"]),
+]

@@ -1,0 +1,30 @@
+"""The whole table of endpoints, gathered from the resource files."""
+
+from sandbox.stripe.resources import (
+    accounts,
+    balance,
+    catalogue,
+    charges,
+    customers,
+    events,
+    payment_intents,
+    payment_methods,
+    refunds,
+    transfers,
+    webhook_endpoints,
+)
+
+MODULES = (
+    accounts,
+    balance,
+    catalogue,
+    charges,
+    customers,
+    events,
+    payment_intents,
+    payment_methods,
+    refunds,
+    transfers,
+    webhook_endpoints,
+)
+ROUTES = [route for module in MODULES for route in module.routes.declared]
