@@ -99,7 +99,8 @@ def test_policy_windows_pass_through_and_the_metrics_port_is_the_workers_alone(
 def test_a_second_stack_on_the_same_directory_is_one_sentence(tmp_path: Path) -> None:
     with (
         sole_owner(tmp_path),
-        pytest.raises(AlreadyRunningError, match=r"^A stack runs on \S+ already [^\n]+$"),sole_owner(tmp_path)
+        pytest.raises(AlreadyRunningError, match=r"^A stack runs on \S+ already [^\n]+$"),
+        sole_owner(tmp_path),
     ):
         pass
     with sole_owner(tmp_path):
