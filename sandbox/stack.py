@@ -8,9 +8,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-import httpx
-
-from sandbox import configuration, keys, postgres
+from sandbox import configuration, endpoints, keys, postgres
 from sandbox.console import Console
 from sandbox.errors import ChildFailedError, SandboxError
 from sandbox.parts import ROOT, Parts
@@ -78,20 +76,9 @@ class Stack:
         await self._run("attributes", "ops.py", "register-search-attributes")
 
     async def _start_stripe(self) -> None:
-        if "STRIPE_PORT" not in self._parts.ports:
-            return
-        await self._supervisor.start(self._parts.stripe())
-        webhooks = f"{self._parts.api_url}/api/webhooks/stripe"
-        async with httpx.AsyncClient(trust_env=False) as client:
-            for url, secret, connect in (
-                (webhooks, self._parts.keys.webhook_secret, False),
-                (f"{webhooks}/connect", self._parts.keys.connect_webhook_secret, True),
-            ):
-                answer = await client.put(
-                    f"{self._parts.stripe_control_url}/webhook_endpoints",
-                    json={"url": url, "secret": secret, "connect": connect},
-                )
-                answer.raise_for_status()
+        if "STRIPE_PORT" in self._parts.ports:
+            await self._supervisor.start(self._parts.stripe())
+            await endpoints.register(self._parts)
 
     async def _start_mail(self) -> None:
         if "MAIL_PORT" in self._parts.ports:
