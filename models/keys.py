@@ -15,9 +15,9 @@ def booking_id_for(client_id: str, idempotency_key: str) -> UUID:
     return uuid5(_BOOKINGS, f"{client_id}\x00{idempotency_key}")
 
 
-def row_id_for(booking_id: UUID, kind: str, number: int = 1) -> UUID:
-    """The id of a booking's n-th payment, refund, payout or session."""
-    return uuid5(_ROWS, f"{booking_id}\x00{kind}\x00{number}")
+def row_id_for(owner: UUID | str, kind: str, number: int = 1) -> UUID:
+    """The id of a booking's n-th payment, refund, payout or session, or of a client's customer."""
+    return uuid5(_ROWS, f"{owner}\x00{kind}\x00{number}")
 
 
 def workflow_id_for(booking_id: UUID) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from workflows.contracts import Actor
 
 
-class Abandoned(Exception):  # noqa: N818 - a turn of the story, not an error
+class Abandoned(Exception):
     """The booking will not take place: unwind, and end it for this reason."""
 
     def __init__(self, reason: str, actor: Actor) -> None:

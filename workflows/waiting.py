@@ -1,5 +1,6 @@
 """Waiting for something until an absolute instant."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 

@@ -1,0 +1,196 @@
+"""What happened to money, written down: payment status, ledger, refunds and the booking's end.
+
+Every function runs inside the transaction that records a Stripe object, and is a no-op when the
+fact is on the books already.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from activities.records import load
+from activities.stripe_objects import Intent, RefundObject
+from models import ledger
+from models.keys import row_id_for
+from models.ledger import JournalKind
+from models.money import split
+from models.payments import Payment, Payout, Refund
+from models.states import (
+    MONEY_TAKEN,
+    TERMINAL_BOOKING,
+    BookingStatus,
+    PaymentStatus,
+    PayoutStatus,
+    RefundStatus,
+    SessionStatus,
+)
+from models.transitions import Change, created, move
+from workflows.contracts import Do
+
+Then = Callable[[AsyncSession, Change], Awaitable[None]]
+
+GRACE: Final = timedelta(minutes=10)
+"""For a payment that is with the bank when the window ends, once."""
+
+STRIPE_SAYS: Final[dict[str, PaymentStatus]] = {
+    "requires_capture": PaymentStatus.AUTHORIZED,
+    "succeeded": PaymentStatus.CAPTURED,
+    "processing": PaymentStatus.PROCESSING,
+    "canceled": PaymentStatus.VOIDED,
+}
+"""Every other status means that the client still has to act."""
+
+OLD_NEWS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
+    PaymentStatus.AUTHORIZED: MONEY_TAKEN,
+    PaymentStatus.CAPTURED: MONEY_TAKEN,
+    PaymentStatus.PROCESSING: MONEY_TAKEN | {PaymentStatus.FAILED},
+    PaymentStatus.VOIDED: frozenset({PaymentStatus.EXPIRED}),
+    PaymentStatus.EXPIRED: frozenset({PaymentStatus.VOIDED}),
+}
+"""Where a payment has to be for Stripe's word to tell it nothing new."""
+
+SESSION_ENDS: Final[dict[BookingStatus, SessionStatus]] = {
+    BookingStatus.COMPLETED: SessionStatus.COMPLETED,
+    BookingStatus.CANCELLED: SessionStatus.CANCELLED,
+    BookingStatus.FORFEIT: SessionStatus.CANCELLED,
+}
+
+
+async def nothing_more(session: AsyncSession, context: Change) -> None:
+    """The step's record is all there is to write."""
+
+
+async def record_intent(session: AsyncSession, payment_id: UUID, intent: Intent, context: Change) -> None:
+    """Bring the payment to where Stripe says it is; news from the past change nothing (TRAPS 16)."""
+    payment = await session.get_one(Payment, payment_id, with_for_update=True)
+    target = STRIPE_SAYS.get(intent.status)
+    if target is PaymentStatus.VOIDED and _expired(payment, intent):
+        target = PaymentStatus.EXPIRED
+    if target is None or payment.status in OLD_NEWS[target]:
+        return
+    charge = intent.charge
+    moved = await move(
+        session,
+        payment,
+        target,
+        context,
+        charge_id=charge.id if charge else payment.charge_id,
+        capture_before=charge.capture_before if charge else payment.capture_before,
+        amount_captured=intent.amount_received,
+    )
+    if moved and target is PaymentStatus.CAPTURED:
+        _post_capture(session, payment, intent)
+
+
+def _expired(payment: Payment, intent: Intent) -> bool:
+    return payment.status is PaymentStatus.AUTHORIZED and intent.cancellation_reason == "automatic"
+
+
+def _post_capture(session: AsyncSession, payment: Payment, intent: Intent) -> None:
+    charge = intent.charge
+    if charge is None:
+        raise AssertionError(f"{intent.id} succeeded without a charge")
+    post = _poster(session, payment.booking_id, payment.currency)
+    post(JournalKind.CAPTURE, ledger.capture(intent.amount_received), charge.id)
+    if charge.fee_transaction_id:
+        post(JournalKind.STRIPE_FEE, ledger.stripe_fee(charge.fee), charge.fee_transaction_id)
+
+
+def _poster(
+    session: AsyncSession, booking_id: UUID, currency: str
+) -> Callable[[JournalKind, tuple[ledger.Line, ...], str | None], None]:
+    def post(kind: JournalKind, lines: tuple[ledger.Line, ...], object_id: str | None) -> None:
+        session.add_all(ledger.entries(kind, booking_id, currency, lines, object_id))
+
+    return post
+
+
+async def next_refund_id(session: AsyncSession, payment: Payment) -> UUID:
+    """The refund that comes next: one that never reached Stripe is taken up again."""
+    made = await session.scalar(
+        select(func.count())
+        .select_from(Refund)
+        .where(Refund.payment_id == payment.id, Refund.refund_id.is_not(None))
+    )
+    return row_id_for(payment.id, "refund", (made or 0) + 1)
+
+
+async def draft_refund(
+    session: AsyncSession, payment: Payment, row_id: UUID, amount: int, context: Change
+) -> None:
+    """A refund on its way; its operation row is committed with it."""
+    if await session.get(Refund, row_id) is not None:
+        return
+    count = await session.scalar(
+        select(func.count()).select_from(Refund).where(Refund.payment_id == payment.id)
+    )
+    created(
+        session,
+        Refund(
+            id=row_id,
+            booking_id=payment.booking_id,
+            payment_id=payment.id,
+            number=(count or 0) + 1,
+            status=RefundStatus.PENDING,
+            amount=amount,
+            currency=payment.currency,
+        ),
+        context,
+    )
+
+
+async def refunded(
+    session: AsyncSession, payment_id: UUID, row_id: UUID, made: RefundObject, context: Change
+) -> bool:
+    """Money left for the client, or is leaving; False when Stripe could not send it."""
+    refund = await session.get_one(Refund, row_id, with_for_update=True)
+    refund.refund_id = made.id
+    if made.status in ("failed", "canceled"):
+        await move(session, refund, RefundStatus.FAILED, context)
+        return False
+    if made.status == "succeeded":
+        await move(session, refund, RefundStatus.SUCCEEDED, context)
+    payment = await session.get_one(Payment, payment_id, with_for_update=True)
+    total = payment.amount_refunded + made.amount
+    whole = total == payment.amount_captured
+    target = PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED
+    await move(session, payment, target, context, amount_refunded=total)
+    post = _poster(session, payment.booking_id, payment.currency)
+    post(JournalKind.REFUND, ledger.refund(made.amount), made.id)
+    return True
+
+
+async def end(session: AsyncSession, context: Change) -> None:
+    """Write the terminal status that was decided, together with the settled money."""
+    rows = await load(session, context.booking_id, lock=True)
+    booking, payment = rows.booking, rows.payment
+    if booking.status in TERMINAL_BOOKING or booking.outcome_status is None:
+        return
+    await move(session, booking, booking.outcome_status, context, status_reason=booking.outcome_reason)
+    await move(session, rows.session, SESSION_ENDS[booking.status], context)
+    kept = payment.amount_captured - payment.amount_refunded
+    if kept:
+        parts = split(kept, rows.policy.platform_fee_bps, booking.currency)
+        payout = Payout(
+            id=row_id_for(booking.id, "payout"),
+            booking_id=booking.id,
+            provider_id=booking.provider_id,
+            status=PayoutStatus.HELD,
+            amount=parts.provider_share,
+            platform_fee=parts.platform_fee,
+            currency=booking.currency,
+            due_at=context.at + rows.policy.payout_hold,
+        )
+        created(session, payout, context)
+
+
+async def grant_grace(session: AsyncSession, step: Do) -> None:
+    """The payment is with the bank: wait a little longer, once (DESIGN 3.3)."""
+    rows = await load(session, step.booking_id, lock=True)
+    if not rows.booking.grace_used:
+        rows.booking.grace_used = True
+        rows.booking.expires_at = step.at + min(GRACE, rows.policy.payment_window)

@@ -1,0 +1,36 @@
+"""Round every activity: its booking in the logs, its failure in the closed vocabulary."""
+
+from typing import Any
+
+import structlog
+from structlog.contextvars import bound_contextvars
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.errors import to_application_error
+from activities.metrics import STEP_FAILURES
+
+log = structlog.get_logger()
+
+
+class StepInterceptor(Interceptor):
+    """For the worker."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
+        """Wrap an activity."""
+        return _Step(next)
+
+
+class _Step(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
+        info = activity.info()
+        with bound_contextvars(step=info.activity_type, workflow_id=info.workflow_id, attempt=info.attempt):
+            try:
+                return await super().execute_activity(input)
+            except Exception as error:
+                failure = to_application_error(error)
+                if failure is None:
+                    raise
+                STEP_FAILURES.labels(info.activity_type, failure.type).inc()
+                log.warning("step failed", failure=failure.type, message=failure.message)
+                raise failure from None

@@ -1,0 +1,85 @@
+"""Loading a booking's rows, and answering with them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.errors import BookingMissing
+from models.bookings import Booking, Session
+from models.payments import Payment, Payout
+from models.policy import Policy
+from models.transitions import Change
+from workflows.contracts import SYSTEM, Actor, BookingState
+
+
+@dataclass(frozen=True)
+class Records:
+    """A booking with everything that hangs on it."""
+
+    booking: Booking
+    session: Session
+    payment: Payment
+    payout: Payout | None
+
+    @property
+    def policy(self) -> Policy:
+        """The rules as they were when the booking was made."""
+        return Policy.model_validate(self.booking.policy)
+
+
+async def load(session: AsyncSession, booking_id: UUID, *, lock: bool = False) -> Records:
+    """The rows of a booking, locked in one order when `lock` is set.
+
+    Raises:
+        BookingMissing: there is no such booking.
+    """
+    booking = await session.get(Booking, booking_id, with_for_update=lock or None)
+    if booking is None:
+        raise BookingMissing(booking_id)
+    block = await session.get_one(Session, booking.session_id, with_for_update=lock or None)
+    payments = select(Payment).where(Payment.booking_id == booking_id).order_by(Payment.number.desc())
+    payouts = select(Payout).where(Payout.booking_id == booking_id)
+    if lock:
+        payments, payouts = payments.with_for_update(), payouts.with_for_update()
+    payment = (await session.scalars(payments.limit(1))).one()
+    return Records(booking, block, payment, (await session.scalars(payouts)).one_or_none())
+
+
+async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: bool = False) -> BookingState:
+    """The booking as the workflow sees it."""
+    rows = await load(session, booking_id)
+    booking, payout = rows.booking, rows.payout
+    return BookingState(
+        booking_id=booking.id,
+        provider_id=booking.provider_id,
+        service_id=booking.service_id,
+        session_id=booking.session_id,
+        status=booking.status,
+        status_reason=booking.status_reason,
+        session_status=rows.session.status,
+        amount=booking.amount,
+        currency=booking.currency,
+        plan=booking.plan,
+        starts_at=rows.session.starts_at,
+        ends_at=rows.session.ends_at,
+        expires_at=booking.expires_at,
+        completion_due_at=booking.completion_due_at,
+        reported_outcome=booking.reported_outcome,
+        outcome_reason=booking.outcome_reason,
+        payment_status=rows.payment.status,
+        payment_opened=rows.payment.payment_intent_id is not None,
+        payment_refused=payment_refused,
+        payout_status=payout.status if payout else None,
+        payout_amount=payout.amount if payout else None,
+        payout_due_at=payout.due_at if payout else None,
+    )
+
+
+def change(booking_id: UUID, at: datetime, actor: Actor = SYSTEM, reason: str | None = None) -> Change:
+    """A transition's context, with the Temporal run behind it where there is one."""
+    run_id = activity.info().workflow_run_id if activity.in_activity() else None
+    return Change(booking_id, at, actor.role, actor.id, reason, run_id)

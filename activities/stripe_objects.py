@@ -1,0 +1,236 @@
+"""What we ask of Stripe and what we read from it, as frozen models of just the fields we use.
+
+Requests are stored with their operation and resent as they were; amounts are minor units.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.keys import APP
+
+
+class Request(BaseModel):
+    """A write to Stripe, frozen before it is sent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+    def tagged(self, key: str) -> dict[str, str]:
+        """The metadata by which the object can be found again without its key."""
+        return {**self.metadata, "op": key, "app": APP}
+
+
+class CreateCustomer(Request):
+    """A Stripe customer for one of our clients."""
+
+    name: str | None = None
+    email: str | None = None
+
+
+class CreateIntent(Request):
+    """A PaymentIntent on the platform (separate charges and transfers, DESIGN section 5)."""
+
+    amount: int
+    currency: str
+    customer: str
+    capture_method: Literal["manual", "automatic"]
+    transfer_group: str
+
+
+class CaptureIntent(Request):
+    """Capture `amount` of an authorization; the rest is released (TRAPS 5)."""
+
+    payment_intent: str
+    amount: int
+
+
+class CancelIntent(Request):
+    """Cancel an intent: what is authorized is released."""
+
+    payment_intent: str
+
+
+class CreateRefund(Request):
+    """Give `amount` of a captured payment back."""
+
+    payment_intent: str
+    amount: int
+
+
+class CreateTransfer(Request):
+    """Move `amount` of a charge to a connected account."""
+
+    amount: int
+    currency: str
+    destination: str
+    source_transaction: str
+    transfer_group: str
+
+
+class StripeObject(BaseModel):
+    """Something at Stripe."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+
+class Price(StripeObject):
+    """What a service costs."""
+
+    product_id: str
+    unit_amount: int
+    currency: str
+    active: bool
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """From Stripe's price; one without a fixed amount reads as 0."""
+        return cls(
+            id=raw.id,
+            product_id=_id(raw.product) or "",
+            unit_amount=raw.unit_amount or 0,
+            currency=raw.currency,
+            active=raw.active,
+        )
+
+
+class Account(StripeObject):
+    """A provider's connected account."""
+
+    transfers_active: bool
+    payouts_enabled: bool
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """From Stripe's account."""
+        capabilities = raw.capabilities or {}
+        return cls(
+            id=raw.id,
+            transfers_active=capabilities.get("transfers") == "active",
+            payouts_enabled=bool(raw.payouts_enabled),
+        )
+
+
+class Customer(StripeObject):
+    """A client at Stripe."""
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """From Stripe's customer."""
+        return cls(id=raw.id, metadata=dict(raw.metadata or {}))
+
+
+class Charge(StripeObject):
+    """The money side of an intent."""
+
+    amount_captured: int
+    amount_refunded: int
+    capture_before: datetime | None
+    fee: int
+    fee_transaction_id: str | None
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """From Stripe's charge, with its balance transaction expanded where there is one."""
+        card = _get(_get(raw, "payment_method_details"), "card")
+        before = _get(card, "capture_before")
+        transaction = _get(raw, "balance_transaction")
+        return cls(
+            id=raw.id,
+            amount_captured=raw.amount_captured,
+            amount_refunded=raw.amount_refunded,
+            capture_before=datetime.fromtimestamp(before, UTC) if before else None,
+            fee=_get(transaction, "fee") or 0,
+            fee_transaction_id=_id(transaction),
+        )
+
+
+class Intent(StripeObject):
+    """A PaymentIntent. The client secret is for the client alone: never stored or logged."""
+
+    status: str
+    amount: int
+    currency: str
+    amount_capturable: int
+    amount_received: int
+    livemode: bool
+    customer: str | None
+    client_secret: str | None = Field(default=None, repr=False)
+    charge: Charge | None
+    refused_code: str | None
+    cancellation_reason: str | None
+
+    @property
+    def refused(self) -> bool:
+        """The last card was refused, and another may be tried (TRAPS 7)."""
+        return self.status == "requires_payment_method" and self.refused_code is not None
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """From Stripe's intent with `latest_charge` expanded."""
+        charge = raw.latest_charge
+        return cls(
+            id=raw.id,
+            metadata=dict(raw.metadata or {}),
+            status=raw.status,
+            amount=raw.amount,
+            currency=raw.currency,
+            amount_capturable=raw.amount_capturable or 0,
+            amount_received=raw.amount_received or 0,
+            livemode=raw.livemode,
+            customer=_id(raw.customer),
+            client_secret=raw.client_secret,
+            charge=Charge.read(charge) if charge is not None and not isinstance(charge, str) else None,
+            refused_code=_get(raw.last_payment_error, "code"),
+            cancellation_reason=raw.cancellation_reason,
+        )
+
+
+class RefundObject(StripeObject):
+    """A refund."""
+
+    amount: int
+    status: str
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """From Stripe's refund."""
+        return cls(
+            id=raw.id, metadata=dict(raw.metadata or {}), amount=raw.amount, status=raw.status or "pending"
+        )
+
+
+class Transfer(StripeObject):
+    """Money that went to a connected account."""
+
+    amount: int
+    currency: str
+    destination: str
+    transfer_group: str | None
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """From Stripe's transfer."""
+        return cls(
+            id=raw.id,
+            metadata=dict(raw.metadata or {}),
+            amount=raw.amount,
+            currency=raw.currency,
+            destination=_id(raw.destination) or "",
+            transfer_group=raw.transfer_group,
+        )
+
+
+def _id(value: Any) -> str | None:
+    """The id of something that Stripe gives as an id or expanded."""
+    return value if value is None or isinstance(value, str) else value.id
+
+
+def _get(value: Any, name: str) -> Any:
+    """A field that may be absent, of something that may be absent or unexpanded."""
+    return None if value is None or isinstance(value, str) else getattr(value, name, None)

@@ -1,0 +1,94 @@
+"""The kinds of write we make, each with its look-up (DESIGN section 4)."""
+
+from datetime import datetime
+
+from activities.errors import PaymentMismatch
+from activities.operations import Write
+from activities.stripe_gateway import StripeGateway
+from activities.stripe_objects import (
+    CancelIntent,
+    CaptureIntent,
+    CreateCustomer,
+    CreateIntent,
+    CreateRefund,
+    CreateTransfer,
+    Customer,
+    Intent,
+    RefundObject,
+    Transfer,
+)
+
+
+class StripeWrites:
+    """Every money operation of the product, ready to be performed."""
+
+    def __init__(self, gateway: StripeGateway) -> None:
+        self._gateway = gateway
+        self.customer = Write("customer", CreateCustomer, self._create_customer, self._find_customer)
+        self.intent = Write(
+            "intent", CreateIntent, self._create_intent, gateway.find_intent, self._adopt_intent
+        )
+        self.capture = Write("capture", CaptureIntent, self._capture, self._find_captured)
+        self.cancel = Write("cancel", CancelIntent, self._cancel, self._find_cancelled)
+        self.refund = Write("refund", CreateRefund, self._refund, self._find_refund)
+        self.transfer = Write(
+            "transfer", CreateTransfer, self._transfer, self._find_transfer, self._adopt_transfer
+        )
+
+    async def _create_customer(self, request: CreateCustomer, key: str) -> Customer:
+        return await self._gateway.create_customer(request, key=key)
+
+    async def _find_customer(self, _: CreateCustomer, key: str, since: datetime) -> Customer | None:
+        return await self._gateway.find_customer(key, since)
+
+    async def _create_intent(self, request: CreateIntent, key: str) -> Intent:
+        return await self._gateway.create_intent(request, key=key)
+
+    async def _adopt_intent(self, request: CreateIntent, intent_id: str) -> Intent | None:
+        intent = await self._gateway.retrieve_intent(intent_id)
+        same = (intent.amount, intent.currency, intent.customer) == (
+            request.amount,
+            request.currency,
+            request.customer,
+        )
+        ours = intent.metadata.get("booking_id") == request.metadata.get("booking_id")
+        return intent if same and ours else None
+
+    async def _capture(self, request: CaptureIntent, key: str) -> Intent:
+        return await self._gateway.capture_intent(request, key=key)
+
+    async def _find_captured(self, request: CaptureIntent, _key: str, _since: datetime) -> Intent | None:
+        """A captured intent is done, whoever captured it (TRAPS 4); another amount is a mismatch."""
+        intent = await self._gateway.retrieve_intent(request.payment_intent)
+        if intent.status != "succeeded":
+            return None
+        if intent.amount_received != request.amount:
+            raise PaymentMismatch(
+                f"{intent.id} was captured for {intent.amount_received}, not for {request.amount}"
+            )
+        return intent
+
+    async def _cancel(self, request: CancelIntent, key: str) -> Intent:
+        return await self._gateway.cancel_intent(request, key=key)
+
+    async def _find_cancelled(self, request: CancelIntent, _key: str, _since: datetime) -> Intent | None:
+        intent = await self._gateway.retrieve_intent(request.payment_intent)
+        return intent if intent.status == "canceled" else None
+
+    async def _refund(self, request: CreateRefund, key: str) -> RefundObject:
+        return await self._gateway.create_refund(request, key=key)
+
+    async def _find_refund(self, request: CreateRefund, key: str, _since: datetime) -> RefundObject | None:
+        return await self._gateway.find_refund(request, key)
+
+    async def _transfer(self, request: CreateTransfer, key: str) -> Transfer:
+        return await self._gateway.create_transfer(request, key=key)
+
+    async def _find_transfer(self, request: CreateTransfer, key: str, _since: datetime) -> Transfer | None:
+        return await self._gateway.find_transfer(request, key)
+
+    async def _adopt_transfer(self, request: CreateTransfer, transfer_id: str) -> Transfer | None:
+        found = await self._gateway.retrieve_transfer(transfer_id)
+        asked = (request.amount, request.currency, request.destination, request.transfer_group)
+        same = (found.amount, found.currency, found.destination, found.transfer_group) == asked
+        return found if same else None

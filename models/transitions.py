@@ -1,0 +1,94 @@
+"""The one way a status changes: a guarded update and its audit row, in the caller's transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models.bookings import Booking, Session
+from models.payments import Payment, Payout, Refund
+from models.records import AuditEvent
+from models.states import (
+    BOOKING_MOVES,
+    PAYMENT_MOVES,
+    PAYOUT_MOVES,
+    REFUND_MOVES,
+    SESSION_MOVES,
+    Moves,
+    Role,
+    sources,
+)
+
+Row = Booking | Session | Payment | Payout | Refund
+
+MACHINES: dict[type[Row], tuple[str, Moves[Any]]] = {
+    Booking: ("booking", BOOKING_MOVES),
+    Session: ("session", SESSION_MOVES),
+    Payment: ("payment", PAYMENT_MOVES),
+    Payout: ("payout", PAYOUT_MOVES),
+    Refund: ("refund", REFUND_MOVES),
+}
+
+
+class IllegalMove(Exception):
+    """The state machine has no such edge, or somebody else was faster."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Who makes a transition, why and when (UTC, by the saga's clock)."""
+
+    booking_id: UUID
+    at: datetime
+    actor_role: Role = Role.SYSTEM
+    actor_id: str | None = None
+    reason: str | None = None
+    run_id: str | None = None
+
+
+async def move(session: AsyncSession, row: Row, target: StrEnum, change: Change, **values: Any) -> bool:
+    """Move `row` to `target` and set `values` with it; False when it is there already.
+
+    Raises:
+        IllegalMove: the row's state in the database has no edge to `target`.
+    """
+    if row.status is target:
+        return False
+    table = type(row)
+    name, moves = MACHINES[table]
+    guarded = (
+        update(table)
+        .where(table.id == row.id, table.status.in_(sources(moves, target)))
+        .values(status=target, **values)
+        .returning(table.id)
+    )
+    if (await session.execute(guarded)).first() is None:
+        raise IllegalMove(f"{name} {row.id} cannot move from {row.status} to {target}")
+    session.add(_audit(row, row.status, target, change))
+    await session.refresh(row)
+    return True
+
+
+def created(session: AsyncSession, row: Row, change: Change) -> None:
+    """Add a new row with the audit event of its first state."""
+    session.add(row)
+    session.add(_audit(row, None, row.status, change))
+
+
+def _audit(row: Row, source: StrEnum | None, target: StrEnum, change: Change) -> AuditEvent:
+    return AuditEvent(
+        booking_id=change.booking_id,
+        entity=MACHINES[type(row)][0],
+        entity_id=row.id,
+        from_status=source,
+        to_status=target,
+        actor_role=change.actor_role,
+        actor_id=change.actor_id,
+        reason=change.reason,
+        at=change.at,
+        workflow_run_id=change.run_id,
+    )
