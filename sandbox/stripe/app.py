@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from sandbox.stripe import pages
+from sandbox.stripe import ids, pages
 from sandbox.stripe.control import faults, subjects, webhooks, world
 from sandbox.stripe.endpoints import ROUTES
+from sandbox.stripe.errors import internal
+from sandbox.stripe.faults import refusal
 from sandbox.stripe.gateway import Gateway
 from sandbox.stripe.settings import Settings
 from sandbox.stripe.state import State
@@ -36,7 +38,7 @@ def create_app(settings: Settings, database: Path | None = None) -> Starlette:
             Route("/{path:path}", Gateway(state, ROUTES).handle, methods=METHODS),
         ],
         middleware=[cors],
-        exception_handlers={HTTPException: _refuse},
+        exception_handlers={HTTPException: _refuse, Exception: _break},
         lifespan=_lifespan,
     )
     app.state.sandbox = state
@@ -60,3 +62,9 @@ async def _refuse(request: Request, error: Exception) -> Response:
     del request
     status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
     return JSONResponse({"error": detail}, status)
+
+
+async def _break(request: Request, error: Exception) -> Response:
+    """A bug of the sandbox looks like Stripe's own 500; the server logs what it was."""
+    del request, error
+    return refusal(internal(), ids.new("request"))

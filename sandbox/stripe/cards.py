@@ -1,4 +1,4 @@
-"""Test cards and their tokens, as data (docs.stripe.com/testing).
+"""Test cards, test bank accounts and their tokens, as data (docs.stripe.com/testing).
 
 A card says what happens when it is attached, charged, authenticated and refunded.
 """
@@ -52,12 +52,27 @@ AUTHENTICATION = Decline(
 )
 NUMBER = Decline("incorrect_number", "Your card number is incorrect.", "incorrect_number")
 
+CLOSED = Decline(
+    "payment_method_customer_decline", "The customer's bank account has been closed.", "account_closed"
+)
+NO_ACCOUNT = Decline(
+    "payment_method_customer_decline", "The customer's bank account could not be located.", "no_account"
+)
+BANK_FUNDS = Decline(
+    "insufficient_funds", "The customer's account has insufficient funds to cover this payment."
+)
+
 Authentication = Literal["never", "always", "until_set_up", "on_session"]
+Refunding = Literal["succeeds", "pending_first", "fails_later"]
 
 
 @dataclass(frozen=True)
 class Card:
-    """One test card. `authenticates`: when a charge asks for 3D Secure; `attaches`: whether a customer can keep it."""
+    """One test card, or a bank account, whose payments are known only later (`settles_later`).
+
+    `authenticates`: when a charge asks for 3D Secure; `attaches`: whether a customer can keep it; `settles`: whether
+    a payment that is under way ever ends by itself.
+    """
 
     number: str
     tokens: tuple[str, ...] = ()
@@ -67,11 +82,19 @@ class Card:
     attaches: bool = True
     authenticates: Authentication = "never"
     available_at_once: bool = False
+    refunding: Refunding = "succeeds"
+    kind: Literal["card", "us_bank_account"] = "card"
+    settles: bool = True
 
     @property
     def fingerprint(self) -> str:
         """The same for every payment method made of this number."""
         return hashlib.sha256(self.number.encode()).hexdigest()[:16]
+
+    @property
+    def settles_later(self) -> bool:
+        """Whether a payment is `processing` before it is known to succeed or fail."""
+        return self.kind != "card"
 
     def must_authenticate(self, *, off_session: bool, set_up: bool) -> bool:
         """Whether this charge asks for 3D Secure; a card that was set up off session may be spared."""
@@ -82,6 +105,10 @@ class Card:
 def _refused(number: str, name: str, decline: Decline) -> Card:
     tokens = (f"visa_chargeDeclined{name}", f"chargeDeclined{name}")
     return Card(number, tokens, decline=decline, attaches=False)
+
+
+def _bank(number: str, name: str, decline: Decline | None = None, *, settles: bool = True) -> Card:
+    return Card(number, (name,), brand="", decline=decline, kind="us_bank_account", settles=settles)
 
 
 CARDS = (
@@ -128,11 +155,20 @@ CARDS = (
         authenticates="always",
     ),
     Card("4000000000003055", ("threeDSecureOptional",)),
+    Card("4000000000007726", ("pendingRefund",), refunding="pending_first"),
+    Card("4000000000005126", ("refundFail",), refunding="fails_later"),
 )
-BY_NUMBER = {card.number: card for card in CARDS}
+BANK_ACCOUNTS = (
+    _bank("000123456789", "success"),
+    _bank("000111111113", "accountClosed", CLOSED),
+    _bank("000111111116", "noAccount", NO_ACCOUNT),
+    _bank("000222222227", "insufficientFunds", BANK_FUNDS),
+    _bank("000000000009", "processing", settles=False),
+)
+BY_NUMBER = {card.number: card for card in (*CARDS, *BANK_ACCOUNTS)}
 BY_TOKEN = {
     f"{prefix}_{name}": card for card in CARDS for name in card.tokens for prefix in ("pm_card", "tok")
-}
+} | {f"pm_usBankAccount_{name}": account for account in BANK_ACCOUNTS for name in account.tokens}
 
 
 def by_number(number: str) -> Card:

@@ -6,6 +6,7 @@ Faults live in memory: a restarted sandbox is healthy.
 |---------------|-------------------------|--------------------------------------------------------|
 | fail_before   | no                      | `status` (500) with `code`                             |
 | reset_before  | no                      | connection reset                                       |
+| timeout_before | no                     | nothing for `seconds` (30), then a reset               |
 | rate_limit    | no                      | 429 with `Retry-After: seconds` (1)                    |
 | conflict      | no                      | 409 `idempotency_key_in_use`                           |
 | slow          | yes, after `seconds`    | the answer; the key is in use meanwhile                |
@@ -30,6 +31,7 @@ from sandbox.stripe.errors import ApiError, internal, key_in_use, rate_limited
 Action = Literal[
     "fail_before",
     "reset_before",
+    "timeout_before",
     "rate_limit",
     "conflict",
     "slow",
@@ -39,7 +41,12 @@ Action = Literal[
     "malformed",
     "cached_500",
 ]
-DEFAULT_SECONDS: dict[str, float] = {"timeout_after": 30.0, "slow": 12.0, "rate_limit": 1.0}
+DEFAULT_SECONDS: dict[str, float] = {
+    "timeout_before": 30.0,
+    "timeout_after": 30.0,
+    "slow": 12.0,
+    "rate_limit": 1.0,
+}
 BROKEN_JSON = '{\n  "id": "'
 
 
@@ -109,6 +116,7 @@ class Faults:
 BEFORE: dict[str, Callable[[Fault, str, str], Response]] = {
     "fail_before": lambda fault, _key, request_id: refusal(fault.error(), request_id),
     "reset_before": lambda _fault, _key, _request_id: Silence(0.0),
+    "timeout_before": lambda fault, _key, _request_id: Silence(fault.duration()),
     "rate_limit": lambda fault, _key, request_id: refusal(rate_limited(int(fault.duration())), request_id),
     "conflict": lambda _fault, key, request_id: refusal(key_in_use(key), request_id),
 }

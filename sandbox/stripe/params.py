@@ -131,6 +131,8 @@ class Params:
     def sub(self, field: str) -> "Params":
         """A nested object, empty when absent."""
         value = self.values.get(field) or {}
+        if isinstance(value, list):  # an object whose keys are numbers
+            value = {str(index): item for index, item in enumerate(value)}
         if not isinstance(value, dict):
             raise invalid_request("Invalid object", param=self.name(field))
         return Params(value, self.name(field))

@@ -1,13 +1,15 @@
 """How a PaymentIntent becomes a charge: authentication, authorization, capture, cancellation, expiry.
 
-    requires_payment_method ─► [requires_action ─►] requires_capture ─► succeeded
-             ▲ declined, authentication failed            └─► canceled
+    requires_payment_method ─► [requires_action ─►] [requires_capture | processing ─►] succeeded
+             ▲                        │                      │             │
+             └────────────────────────┴── declined, failed ──┼─────────────┘
+                                                             └─► canceled
 
 Shared by the API's endpoints, the 3D Secure page, the control API and the clock.
 """
 
-from sandbox.stripe import due
-from sandbox.stripe.cards import AUTHENTICATION, Decline
+from sandbox.stripe import due, refunding
+from sandbox.stripe.cards import AUTHENTICATION, BANK_FUNDS, Decline
 from sandbox.stripe.errors import ApiError
 from sandbox.stripe.events import emit
 from sandbox.stripe.render import render
@@ -21,12 +23,13 @@ AUTHENTICATION_FAILED = Decline(
     "The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new PaymentMethod "
     "to attempt to fulfill this PaymentIntent again.",
 )
+# Days at a real bank; the clock or the control API makes it sooner.
+SETTLES_AFTER_SECONDS = 60
 OPEN = (
     "requires_payment_method",
     "requires_confirmation",
     "requires_action",
     "requires_capture",
-    "processing",
 )
 
 
@@ -45,6 +48,9 @@ def attempt(scope: Scope, intent: Object, method: Object, *, off_session: bool) 
 def authorize(scope: Scope, intent: Object, method: Object) -> ApiError | None:
     """Ask the card's bank for the amount; with automatic capture it is taken at once."""
     card = card_of(method)
+    if card.settles_later:
+        _process(scope, intent, method)
+        return None
     if card.decline is not None:
         return _decline(scope, intent, method, card.decline)
     charge = charges.build(scope, intent, method)
@@ -82,11 +88,14 @@ def capture(scope: Scope, intent: Object, amount: int) -> Object:
     """Take an authorized amount or part of it; the rest is let go for good."""
     charge = charges.capture(scope, scope.get("charge", intent["latest_charge"]), amount)
     emit(scope, "charge.captured", charge)
+    refunding.release(scope, charge, charge["amount"] - amount)
     return _succeed(scope, intent, amount)
 
 
 def cancel(scope: Scope, intent: Object, reason: str | None) -> Object:
     """End an intent; an authorization is released."""
+    if intent["status"] == "requires_capture":
+        refunding.release(scope, scope.get("charge", intent["latest_charge"]), intent["amount_capturable"])
     intent |= {
         "amount_capturable": 0,
         "canceled_at": scope.now,
@@ -107,6 +116,38 @@ def expire(scope: Scope, charge: Object) -> None:
         return
     cancel(scope, intent, "automatic")
     emit(scope, "charge.expired", charge)
+
+
+def settle(scope: Scope, intent: Object, *, success: bool) -> None:
+    """Say how a payment ended that was under way."""
+    charge = scope.get("charge", intent["latest_charge"])
+    method = scope.get("payment_method", intent["payment_method"])
+    if success:
+        charges.capture(scope, charge, charge["amount"])
+        emit(scope, "charge.succeeded", charge)
+        _succeed(scope, intent, charge["amount"])
+    else:
+        decline = card_of(method).decline or BANK_FUNDS
+        charge = charges.fail(charge, decline)
+        emit(scope, "charge.failed", scope.save(charge))
+        _fail(scope, intent, method, decline, charge=charge["id"])
+
+
+@due.on_due("payment_settles")
+def _settle(scope: Scope, intent: Object) -> None:
+    if intent["status"] == "processing":
+        method = scope.get("payment_method", intent["payment_method"])
+        settle(scope, intent, success=card_of(method).decline is None)
+
+
+def _process(scope: Scope, intent: Object, method: Object) -> None:
+    charge = scope.add(charges.build(scope, intent, method) | {"paid": False, "status": "pending"})
+    intent |= {"latest_charge": charge["id"], "status": "processing"}
+    _keep_method(scope, intent, method)
+    if card_of(method).settles:
+        due.schedule(scope, "payment_settles", intent, scope.now + SETTLES_AFTER_SECONDS)
+    emit(scope, "charge.pending", charge)
+    emit(scope, "payment_intent.processing", scope.save(intent))
 
 
 def _succeed(scope: Scope, intent: Object, amount: int) -> Object:

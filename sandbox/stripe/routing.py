@@ -6,6 +6,7 @@ A resource file declares its endpoints on a `Routes`; retrieving and listing are
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from sandbox.stripe.errors import invalid_request, missing_object
 from sandbox.stripe.render import listing
@@ -15,6 +16,13 @@ from sandbox.stripe.store import COMPARISONS, Object
 Handler = Callable[[Call], Object]
 DEFAULT_PAGE = 10
 MAX_PAGE = 100
+# Filters that name an object: Stripe refuses one that does not exist rather than finding nothing.
+REFERENCES = {
+    "charge": "charge",
+    "customer": "customer",
+    "payment_intent": "payment_intent",
+    "product": "product",
+}
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,13 @@ class Route:
     params: str
     publishable: bool = False
 
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template))
+
     def match(self, path: str) -> dict[str, str] | None:
         """The values of the template's parts, if the path fits."""
-        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template)
-        found = re.fullmatch(pattern, path)
+        found = self._pattern.fullmatch(path)
         return None if found is None else found.groupdict()
 
 
@@ -92,6 +103,9 @@ def page(call: Call, kind: str, url: str, where: Object) -> Object:
 
 def _chosen(call: Call, names: Iterable[str]) -> Object:
     chosen: Object = {name: call.params.text(name) for name in names if name in call.params}
+    for name, value in chosen.items():
+        if name in REFERENCES and value is not None:
+            call.get(REFERENCES[name], value, param=name)
     booleans = {"true": True, "false": False}
     return {name: booleans.get(value, value) for name, value in chosen.items()}
 

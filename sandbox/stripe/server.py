@@ -88,7 +88,11 @@ async def running(
     server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        await server.ready.wait()
+        ready = asyncio.create_task(server.ready.wait())
+        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            ready.cancel()
+            serving.result()
         yield Running(url, settings.secret_key, settings.publishable_key, server)
     finally:
         server.should_exit = True

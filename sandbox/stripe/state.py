@@ -47,10 +47,10 @@ class State:
             tasks.create_task(self.deliverer.run())
             tasks.create_task(due.tick(self.store, self.clock, self.run_due, self._deadlines))
 
-    def reset(self) -> None:
-        """Forget everything: objects, keys, deliveries, faults, and back to real time."""
+    def reset(self, *, webhook_endpoints: bool) -> None:
+        """Forget objects, keys, deliveries, faults, go back to real time; endpoints go only when asked to."""
         with self.store.transaction():
-            self.store.clear()
             self.clock.reset()
+            self.store.clear(keeping=None if webhook_endpoints else "webhook_endpoint")
         self.faults.active.clear()
         self.poke()

@@ -64,7 +64,6 @@ CREATE TABLE IF NOT EXISTS due (
 CREATE INDEX IF NOT EXISTS due_at ON due (at);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-TABLES = ("objects", "idempotency", "deliveries", "due", "meta")
 
 
 class Store:
@@ -82,10 +81,11 @@ class Store:
         """Close the file."""
         self.db.close()
 
-    def clear(self) -> None:
-        """Forget everything."""
-        for table in TABLES:
-            self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - table names are the constants above
+    def clear(self, *, keeping: str | None) -> None:
+        """Forget everything but the objects of one type."""
+        self.db.execute("DELETE FROM objects WHERE kind IS NOT ?", (keeping,))
+        for table in ("idempotency", "deliveries", "due", "meta"):
+            self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand one line above
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

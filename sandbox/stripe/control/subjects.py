@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from sandbox.stripe import payments
+from sandbox.stripe import payments, refunding
 from sandbox.stripe.control.reading import Body, read, state_of
 from sandbox.stripe.events import emit
 from sandbox.stripe.render import render
+from sandbox.stripe.scope import Scope
 from sandbox.stripe.state import State
 from sandbox.stripe.store import Object
 
@@ -28,10 +29,16 @@ class AccountBody(Body):
     deauthorized: bool | None = None
 
 
-class AuthenticateBody(Body):
-    """The cardholder's answer."""
+class OutcomeBody(Body):
+    """How the cardholder answers, or the bank."""
 
     outcome: Literal["success", "fail"]
+
+
+class RefundBody(Body):
+    """How a refund ended."""
+
+    status: Literal["succeeded", "failed"]
 
 
 async def change_account(request: Request) -> JSONResponse:
@@ -56,21 +63,45 @@ async def change_account(request: Request) -> JSONResponse:
 
 async def authenticate(request: Request) -> JSONResponse:
     """Finish an intent's 3D Secure step."""
-    body, state = await read(request, AuthenticateBody), state_of(request)
+    body, state = await read(request, OutcomeBody), state_of(request)
     intent = finish_authentication(state, request.path_params["id"], success=body.outcome == "success")
     return JSONResponse(render(state.store, intent))
+
+
+async def settle_payment(request: Request) -> JSONResponse:
+    """End a payment that is `processing`."""
+    body, state = await read(request, OutcomeBody), state_of(request)
+    with state.store.transaction():
+        intent, scope = _waiting(state, request.path_params["id"], "processing")
+        payments.settle(scope, intent, success=body.outcome == "success")
+    state.poke()
+    return JSONResponse(render(state.store, intent))
+
+
+async def settle_refund(request: Request) -> JSONResponse:
+    """End a refund, or let one fail late."""
+    body, state = await read(request, RefundBody), state_of(request)
+    with state.store.transaction():
+        refund = _find(state, "refund", request.path_params["id"])
+        refunding.settle(state.scope().on(state.store.owner(refund["id"])), refund, body.status)
+    state.poke()
+    return JSONResponse(render(state.store, refund))
 
 
 def finish_authentication(state: State, intent_id: str, *, success: bool) -> Object:
     """Let the cardholder approve or refuse; the intent must be waiting for it."""
     with state.store.transaction():
-        intent = _find(state, "payment_intent", intent_id)
-        if intent["status"] != "requires_action":
-            raise HTTPException(409, f"{intent_id} is {intent['status']}, it waits for no authentication")
-        scope = state.scope().on(state.store.owner(intent_id))
+        intent, scope = _waiting(state, intent_id, "requires_action")
         payments.authenticate(scope, intent, success=success)
     state.poke()
     return intent
+
+
+def _waiting(state: State, intent_id: str, status: str) -> tuple[Object, Scope]:
+    intent = _find(state, "payment_intent", intent_id)
+    if intent["status"] != status:
+        raise HTTPException(409, f"{intent_id} is {intent['status']}, not {status}")
+    return intent, state.scope().on(state.store.owner(intent_id))
 
 
 def _find(state: State, kind: str, object_id: str) -> Object:
@@ -112,4 +143,6 @@ def _capability(account: Object, name: str) -> Object:
 ROUTES = [
     Route("/accounts/{id}", change_account, methods=["POST"]),
     Route("/payment_intents/{id}/authenticate", authenticate, methods=["POST"]),
+    Route("/payment_intents/{id}/settle", settle_payment, methods=["POST"]),
+    Route("/refunds/{id}", settle_refund, methods=["POST"]),
 ]

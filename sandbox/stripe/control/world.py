@@ -24,17 +24,24 @@ class ClockBody(Body):
         return self
 
 
-class WindowsBody(Body):
-    """Windows for what happens from now on, as ISO 8601 durations."""
+class SettingsBody(Body):
+    """For what happens from now on; windows are ISO 8601 durations. See `refunding.release` for the last one."""
 
     authorization_window: timedelta | None = None
     settlement_delay: timedelta | None = None
+    release_as_refund: bool | None = None
 
 
 class KeysBody(Body):
     """Idempotency keys; all when absent."""
 
     keys: list[str] | None = None
+
+
+class ResetBody(Body):
+    """Webhook endpoints stay unless asked otherwise, so that a running stack hears of what comes next."""
+
+    webhook_endpoints: bool = False
 
 
 async def health(request: Request) -> JSONResponse:
@@ -59,13 +66,13 @@ async def move_clock(request: Request) -> JSONResponse:
     return JSONResponse({"now": state.clock.now()})
 
 
-async def set_windows(request: Request) -> JSONResponse:
-    """Change windows, for authorizations and captures to come."""
-    body, state = await read(request, WindowsBody), state_of(request)
-    chosen = {name: int(window.total_seconds()) for name, window in body if window is not None}
+async def change_settings(request: Request) -> JSONResponse:
+    """Change settings, for authorizations and captures to come."""
+    body, state = await read(request, SettingsBody), state_of(request)
+    chosen = {name: _plain(value) for name, value in body if value is not None}
     with state.store.transaction():
-        for name, seconds in chosen.items():
-            state.store.remember(name, str(seconds))
+        for name, value in chosen.items():
+            state.store.remember(name, str(value))
     return JSONResponse(chosen)
 
 
@@ -90,15 +97,20 @@ async def objects(request: Request) -> JSONResponse:
 
 async def reset(request: Request) -> JSONResponse:
     """Forget everything."""
-    state_of(request).reset()
+    body = await read(request, ResetBody)
+    state_of(request).reset(webhook_endpoints=body.webhook_endpoints)
     return JSONResponse({"status": "ok"})
+
+
+def _plain(value: timedelta | bool) -> int | bool:  # noqa: FBT001 - a setting's value
+    return value if isinstance(value, bool) else int(value.total_seconds())
 
 
 ROUTES = [
     Route("/health", health, methods=["GET"]),
     Route("/clock", clock, methods=["GET"]),
     Route("/clock", move_clock, methods=["POST"]),
-    Route("/windows", set_windows, methods=["POST"]),
+    Route("/settings", change_settings, methods=["POST"]),
     Route("/idempotency/forget", forget_keys, methods=["POST"]),
     Route("/objects", objects, methods=["GET"]),
     Route("/reset", reset, methods=["POST"]),

@@ -4,11 +4,11 @@ In the sandbox a created account is ready to be paid at once; the control API ta
 """
 
 from sandbox.stripe import ids
-from sandbox.stripe.errors import missing_object
+from sandbox.stripe.errors import account_invalid, missing_object
 from sandbox.stripe.events import emit
 from sandbox.stripe.params import Params
 from sandbox.stripe.routing import Routes
-from sandbox.stripe.scope import PLATFORM, Call
+from sandbox.stripe.scope import Call
 from sandbox.stripe.store import Object
 
 routes = Routes()
@@ -145,10 +145,12 @@ def create_link(call: Call) -> Object:
 
 def connected(call: Call, account_id: str, *, param: str = "id") -> Object:
     """An account that is connected to the platform."""
-    account = call.store.get("account", account_id, account=PLATFORM, param=param)
-    if account["_deauthorized"]:
-        raise missing_object("account", account_id, param=param)
-    return account
+    account = call.store.find(account_id)
+    if account is not None and account["object"] == "account" and not account["_deauthorized"]:
+        return account
+    if param == "id":
+        raise account_invalid(account_id)
+    raise missing_object(param, account_id, param=param)
 
 
 def _controller(params: Params) -> Object:

@@ -58,7 +58,7 @@ def build(scope: Scope, intent: Object, method: Object) -> Object:
         "paid": True,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {"card": _card_details(method), "type": "card"},
+        "payment_method_details": _method_details(method),
         "receipt_number": None,
         "receipt_url": f"{scope.base_url}/_sandbox/receipts/{charge['id']}",
         "refunded": False,
@@ -67,6 +67,7 @@ def build(scope: Scope, intent: Object, method: Object) -> Object:
         "source": None,
         "source_transfer": None,
         "status": "succeeded",
+        "_released": 0,
         "_transferred": 0,
     }
     return charge
@@ -107,10 +108,20 @@ def capture(scope: Scope, charge: Object, amount: int) -> Object:
         fee=ledger.processing_fee(amount),
         available_on=scope.now if card.available_at_once else scope.now + delay,
     )
-    details = charge["payment_method_details"]
-    details["card"].pop("capture_before", None)
+    charge["payment_method_details"].get("card", {}).pop("capture_before", None)
     charge |= {"amount_captured": amount, "captured": True, "balance_transaction": transaction["id"]}
+    charge |= {"paid": True, "status": "succeeded"}
     return scope.save(charge)
+
+
+def refundable(charge: Object) -> int:
+    """What can still be given back: captured, less refunded. A released authorization is neither."""
+    return int(charge["amount_captured"] - (charge["amount_refunded"] - charge["_released"]))
+
+
+def _method_details(method: Object) -> Object:
+    kind = method["type"]
+    return {kind: _card_details(method) if kind == "card" else method[kind], "type": kind}
 
 
 def _card_details(method: Object) -> Object:

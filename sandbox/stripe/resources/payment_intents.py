@@ -5,7 +5,7 @@ from sandbox.stripe.errors import ApiError, invalid_request, refused, unexpected
 from sandbox.stripe.events import emit
 from sandbox.stripe.params import Params
 from sandbox.stripe.render import render
-from sandbox.stripe.resources.payment_methods import USED_UP, from_data, resolve
+from sandbox.stripe.resources.payment_methods import USED_UP, card_of, from_data, resolve
 from sandbox.stripe.routing import Routes
 from sandbox.stripe.scope import Call
 from sandbox.stripe.store import Object
@@ -94,7 +94,7 @@ def capture(call: Call) -> Object:
 def cancel(call: Call) -> Object:
     """Cancel; an authorization is released."""
     intent = call.named("payment_intent")
-    if intent["status"] not in payments.OPEN or intent["status"] == "processing":
+    if intent["status"] not in payments.OPEN:
         message = f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}."
         raise unexpected_state(render(call.store, intent), message)
     reason = call.params.text("cancellation_reason")
@@ -171,7 +171,10 @@ def _method(call: Call, intent: Object) -> Object | None:
 
 def _check_method(intent: Object, method: Object) -> None:
     if method["_used_up"]:
-        raise invalid_request(USED_UP)
+        raise refused(USED_UP)
+    if card_of(method).settles_later and intent["capture_method"] == "manual":
+        message = f"The payment method type {method['type']} does not support capture_method manual."
+        raise refused(message, param="capture_method")
     if method["customer"] is not None and method["customer"] != intent["customer"]:
         message = (
             "The provided PaymentMethod cannot be attached. To reuse a PaymentMethod, you must attach it to a Customer "
@@ -245,7 +248,7 @@ def _change_methods(call: Call, intent: Object) -> None:
     params = call.params
     if "payment_method_types" in params:
         intent["payment_method_types"] = params.texts("payment_method_types")
-    else:
+    elif "automatic_payment_methods" in params or "currency" in params:
         automatic = params.sub("automatic_payment_methods")
         redirects = automatic.text("allow_redirects") or "always"
         intent["automatic_payment_methods"] = {"allow_redirects": redirects, "enabled": True}

@@ -21,6 +21,7 @@ USED_UP = (
 NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 NO_BILLING_DETAILS = {"address": NO_ADDRESS, "email": None, "name": None, "phone": None, "tax_id": None}
 EXPIRES_IN_YEARS = 5
+NUMBER_FIELDS = {"card": "number", "us_bank_account": "account_number"}
 
 
 def card_of(method: Object) -> Card:
@@ -38,41 +39,28 @@ def resolve(scope: Scope, reference: str, *, param: str = "payment_method") -> O
 
 def from_data(scope: Scope, data: Params) -> Object:
     """A new payment method of `type`, `card[number]` or `card[token]`, and `billing_details`."""
-    if data.required("type") != "card":
-        raise invalid_request("The sandbox knows the type card only.", param=data.name("type"))
-    given = data.sub("card")
+    kind = data.required("type")
+    if kind not in NUMBER_FIELDS:
+        raise invalid_request(
+            f"The sandbox knows these types only: {', '.join(NUMBER_FIELDS)}.", param=data.name("type")
+        )
+    given = data.sub(kind)
     token = given.text("token")
     if token is not None and token not in cards.BY_TOKEN:
         raise missing_object("token", token, param=given.name("token"))
-    card = cards.BY_TOKEN[token] if token else cards.by_number(given.required("number"))
+    card = cards.BY_TOKEN[token] if token else cards.by_number(given.required(NUMBER_FIELDS[kind]))
     return scope.add(build(scope, card, data))
 
 
 def build(scope: Scope, card: Card, data: Params) -> Object:
     """A payment method's fields."""
-    given = data.sub("card")
     method = scope.base("payment_method") | {
         "allow_redisplay": data.text("allow_redisplay") or "unspecified",
         "billing_details": NO_BILLING_DETAILS | data.sub("billing_details").values,
-        "card": {
-            "brand": card.brand,
-            "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": None},
-            "country": "US",
-            "display_brand": card.brand,
-            "exp_month": given.integer("exp_month") or 12,
-            "exp_year": given.integer("exp_year") or _year(scope.now) + EXPIRES_IN_YEARS,
-            "fingerprint": card.fingerprint,
-            "funding": card.funding,
-            "generated_from": None,
-            "last4": card.number[-4:],
-            "networks": {"available": [card.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": True},
-            "wallet": None,
-        },
+        card.kind: _card(scope, card, data.sub("card")) if card.kind == "card" else _bank_account(card),
         "customer": None,
         "customer_account": None,
-        "type": "card",
+        "type": card.kind,
         "_number": card.number,
         "_used_up": False,
         "_set_up": False,
@@ -81,13 +69,46 @@ def build(scope: Scope, card: Card, data: Params) -> Object:
     return method
 
 
+def _card(scope: Scope, card: Card, given: Params) -> Object:
+    return {
+        "brand": card.brand,
+        "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": None},
+        "country": "US",
+        "display_brand": card.brand,
+        "exp_month": given.integer("exp_month") or 12,
+        "exp_year": given.integer("exp_year") or _year(scope.now) + EXPIRES_IN_YEARS,
+        "fingerprint": card.fingerprint,
+        "funding": card.funding,
+        "generated_from": None,
+        "last4": card.number[-4:],
+        "networks": {"available": [card.brand], "preferred": None},
+        "regulated_status": "unregulated",
+        "three_d_secure_usage": {"supported": True},
+        "wallet": None,
+    }
+
+
+def _bank_account(card: Card) -> Object:
+    return {
+        "account_holder_type": "individual",
+        "account_type": "checking",
+        "bank_name": "STRIPE TEST BANK",
+        "financial_connections_account": None,
+        "fingerprint": card.fingerprint,
+        "last4": card.number[-4:],
+        "networks": {"preferred": "ach", "supported": ["ach"]},
+        "routing_number": "110000000",
+        "status_details": {},
+    }
+
+
 def attach(scope: Scope, method: Object, customer: Object) -> Object:
     """Let a customer keep a payment method; a card that Stripe would refuse is refused here."""
     card = card_of(method)
     if card.decline is not None and not card.attaches:
         raise card.decline.error()
     if method["_used_up"]:
-        raise invalid_request(USED_UP)
+        raise refused(USED_UP)
     if method["customer"] not in (None, customer["id"]):
         message = "The payment method you provided has already been attached to a customer."
         raise refused(message, code="payment_method_unexpected_state")

@@ -1,8 +1,9 @@
 """Refunds of captured charges."""
 
-from sandbox.stripe import ledger
+from sandbox.stripe import refunding
 from sandbox.stripe.errors import invalid_request, missing_parameter, refused
 from sandbox.stripe.events import emit
+from sandbox.stripe.resources.charges import refundable
 from sandbox.stripe.routing import Routes
 from sandbox.stripe.scope import Call
 from sandbox.stripe.store import Object
@@ -15,18 +16,7 @@ REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 def create(call: Call) -> Object:
     """Give back what is left of a charge, or `amount` of it."""
     charge = _charge(call)
-    amount = _amount(call, charge)
-    refund = call.add(_build(call, charge, amount))
-    transaction = ledger.post(call, "refund", -amount, refund)
-    refund["balance_transaction"] = transaction["id"]
-    call.save(refund)
-    charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
-    emit(call, "charge.refunded", call.save(charge))
-    emit(call, "refund.created", refund)
-    emit(call, "charge.refund.updated", refund)
-    emit(call, "refund.updated", refund)
-    return refund
+    return refunding.give_back(call, charge, _build(call, charge, _amount(call, charge)))
 
 
 @routes.post("/v1/refunds/{id}", params="RefundUpdateParams")
@@ -56,7 +46,7 @@ def _charge(call: Call) -> Object:
 
 
 def _amount(call: Call, charge: Object) -> int:
-    left = charge["amount_captured"] - charge["amount_refunded"]
+    left = refundable(charge)
     if left == 0:
         message = f"Charge {charge['id']} has already been refunded."
         raise refused(message, code="charge_already_refunded", param="charge")
@@ -64,7 +54,7 @@ def _amount(call: Call, charge: Object) -> int:
     if amount > left:
         message = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
         raise refused(message, param="amount")
-    return int(amount)
+    return amount
 
 
 def _build(call: Call, charge: Object, amount: int) -> Object:
@@ -72,25 +62,8 @@ def _build(call: Call, charge: Object, amount: int) -> Object:
     reason = params.text("reason")
     if reason is not None and reason not in REASONS:
         raise invalid_request(f"Invalid reason: must be one of {', '.join(REASONS)}", param="reason")
-    refund = call.base("refund")
-    del refund["livemode"]
-    return refund | {
-        "amount": amount,
-        "balance_transaction": None,
-        "charge": charge["id"],
-        "currency": charge["currency"],
-        "customer": charge["customer"],
-        "customer_account": None,
-        "destination_details": {"card": {"type": "refund"}, "type": "card"},
-        "metadata": params.merged_metadata({}),
-        "payment_intent": charge["payment_intent"],
-        "payment_method": charge["payment_method"],
-        "reason": reason,
-        "receipt_number": None,
-        "source_transfer_reversal": None,
-        "status": "succeeded",
-        "transfer_reversal": None,
-    }
+    refund = refunding.build(call, charge, amount)
+    return refund | {"metadata": params.merged_metadata({}), "reason": reason}
 
 
 routes.retrieve("/v1/refunds/{id}", "refund", params="RefundRetrieveParams")
