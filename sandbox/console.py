@@ -32,7 +32,7 @@ class Console:
 
     def say(self, name: str, line: str) -> None:
         """Show a line of `name`."""
-        label = f"{name:<9}|"
+        label = f"{name:<10} |"
         if self._coloured:
             colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
             label = f"\x1b[{colour}m{label}\x1b[0m"

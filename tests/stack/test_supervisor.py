@@ -108,7 +108,7 @@ async def test_a_dead_child_is_started_again_with_one_line_saying_so(stage: Stag
 async def test_what_a_child_says_is_shown_with_its_name_and_logged(stage: Stage) -> None:
     await stage.supervisor.start(stage.child(WRITES_ITS_PID))
     await until(lambda: "here I am" in stage.shown())
-    assert "child    | here I am\n" in stage.shown()
+    assert "child      | here I am\n" in stage.shown()
     assert (stage.run_dir / "logs" / "child.log").read_text() == "here I am\n"
 
 
