@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.metrics import INBOX_DELIVERED
 from models.database import Database
 from models.keys import workflow_id_for
 from models.payments import Payment, Refund
@@ -116,7 +115,6 @@ class Inbox:
 
     async def handled(self, event_id: str, delivery: Delivery) -> None:
         """Take the event off the inbox."""
-        INBOX_DELIVERED.labels(delivery).inc()
         await self._update(event_id, handled_at=func.now(), result=delivery, last_error=None)
 
     async def postpone(self, event_id: str, why: str) -> None:

@@ -8,7 +8,6 @@ from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.errors import to_application_error
-from activities.metrics import STEP_FAILURES
 
 log = structlog.get_logger()
 
@@ -31,6 +30,7 @@ class _Step(ActivityInboundInterceptor):
                 failure = to_application_error(error)
                 if failure is None:
                     raise
-                STEP_FAILURES.labels(info.activity_type, failure.type).inc()
+                meter = activity.metric_meter().with_additional_attributes({"failure": failure.type or ""})
+                meter.create_counter("booking_step_failures", "Failed attempts at a step").add(1)
                 log.warning("step failed", failure=failure.type, message=failure.message)
                 raise failure from None

@@ -13,7 +13,6 @@ from temporalio import activity
 
 from activities.errors import StepError
 from activities.inbox import ACCOUNT_EVENTS, CHANNEL, Delivery, Inbox
-from activities.metrics import INBOX_PENDING
 from activities.stripe_gateway import StripeGateway
 from models.catalogue import Provider
 from models.database import Database
@@ -49,9 +48,11 @@ class RelayActivities(RelaySteps):
         """Deliver for an hour, or until the worker stops; every round heartbeats."""
         delivered = 0
         until = self._now() + RELAY_LIFE
+        waiting = activity.metric_meter().create_gauge("stripe_events_pending", "Events not delivered yet")
         async with self._woken() as woken:
             while self._now() < until and not activity.is_worker_shutdown():
                 delivered += await self.deliver_due()
+                waiting.set(await self._database.run(_pending))
                 activity.heartbeat(delivered)
                 await woken()
         return RelayBatch(delivered=delivered)
@@ -60,7 +61,6 @@ class RelayActivities(RelaySteps):
         """Deliver what is due now; answers how many events left the inbox."""
         events = await self._database.run(_claim)
         results = [await self._deliver(event) for event in events]
-        INBOX_PENDING.set(await self._database.run(_pending))
         return sum(result is not Delivery.PENDING for result in results)
 
     async def _deliver(self, event: StripeEvent) -> Delivery:

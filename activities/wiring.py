@@ -1,0 +1,65 @@
+"""Builds the activities: the part of the composition that worker and tests share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.client import Client
+
+from activities.bookings import BookingActivities
+from activities.inbox import Inbox
+from activities.operations import Operations
+from activities.payments import PaymentActivities
+from activities.payouts import PayoutActivities
+from activities.relay import RelayActivities
+from activities.stripe_gateway import StripeGateway, utc_now
+from activities.stripe_writes import StripeWrites
+from models.database import Database
+from settings import PolicyDefaults
+
+
+@dataclass(frozen=True)
+class Activities:
+    """Every activity of the product, built once per process."""
+
+    bookings: BookingActivities
+    payments: PaymentActivities
+    payouts: PayoutActivities
+    relay: RelayActivities
+
+    @property
+    def on_bookings_queue(self) -> list[Callable[..., Any]]:
+        """Steps that never call Stripe under its rate limit."""
+        return [
+            self.bookings.confirm,
+            self.bookings.release,
+            self.bookings.record_attention,
+            self.relay.relay_inbox,
+        ]
+
+    @property
+    def on_stripe_queue(self) -> list[Callable[..., Any]]:
+        """Steps that call Stripe."""
+        return [
+            self.bookings.reserve,
+            self.payments.open_payment,
+            self.payments.read_payment,
+            self.payments.close_payment,
+            self.payments.give_back,
+            self.payments.settle,
+            self.payouts.pay_out,
+        ]
+
+
+def build(
+    database: Database, gateway: StripeGateway, temporal: Client, defaults: PolicyDefaults
+) -> Activities:
+    """Give every activity what it needs."""
+    operations = Operations(database, utc_now)
+    writes = StripeWrites(gateway)
+    return Activities(
+        bookings=BookingActivities(database, gateway, defaults),
+        payments=PaymentActivities(database, gateway, writes, operations),
+        payouts=PayoutActivities(database, writes, operations),
+        relay=RelayActivities(database, Inbox(database, temporal), gateway, utc_now),
+    )
