@@ -41,7 +41,10 @@ class Deliverer:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client, asyncio.TaskGroup() as tasks:
+        async with (
+            httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client,
+            asyncio.TaskGroup() as tasks,
+        ):
             while True:
                 self._wake.clear()
                 now = time.time()
