@@ -9,7 +9,7 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY requirements.lock .
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
 
-COPY alembic.ini ops.py settings.py worker.py ./
+COPY alembic.ini *.py ./
 COPY activities activities
 COPY api api
 COPY models models

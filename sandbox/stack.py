@@ -121,7 +121,7 @@ class Stack:
         return {
             "client": issuer.token("client", "client-1", name="Alice Example", email="alice@example.com"),
             "client2": issuer.token("client", "client-2", name="Bob Example", email="bob@example.com"),
-            "provider": issuer.token("provider", provider, name="Petra Example", email="petra@example.com"),
+            "provider": issuer.token("provider", provider),
             "ops": issuer.token("ops", "ops-1", name="Olga Example", email="olga@example.com"),
         }
 
