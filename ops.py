@@ -2,13 +2,16 @@
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
 from temporalio.envconfig import ClientConfig
 
 from workflows.search_attributes import REGISTERED
@@ -24,16 +27,18 @@ async def register_search_attributes(client: Client) -> list[str]:
     known = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace)
     )
-    missing = {
-        key.name: IndexedValueType.ValueType(key.indexed_value_type)
-        for key in REGISTERED
-        if key.name not in known.custom_attributes
-    }
+    missing = [key for key in REGISTERED if key.name not in known.custom_attributes]
     if missing:
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
-        )
-    return sorted(missing)
+        await add_search_attributes(client, missing)
+    return sorted(key.name for key in missing)
+
+
+async def add_search_attributes(client: Client, keys: Sequence[SearchAttributeKey[Any]]) -> None:
+    """Make the client's namespace know `keys`."""
+    types = {key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in keys}
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(namespace=client.namespace, search_attributes=types)
+    )
 
 
 async def _register() -> None:

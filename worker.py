@@ -88,6 +88,7 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as running:
         running.push_async_callback(database.close)
+        running.push_async_callback(gateway.close)
         for worker in workers(client, activities, settings.stripe_requests_per_second):
             await running.enter_async_context(worker)
         await start_relay(client)

@@ -22,6 +22,7 @@ from activities.stripe_objects import (
     Customer,
     Intent,
     Price,
+    Raw,
     RefundObject,
     StripeObject,
     Transfer,
@@ -47,23 +48,27 @@ CODES: Final[dict[str, Failure]] = {
 class StripeGateway:
     """Reads and writes at Stripe. Every failure leaves as a `StripeFailure`."""
 
-    def __init__(self, client: stripe.StripeClient, *, livemode: bool) -> None:
+    def __init__(self, client: stripe.StripeClient, http: stripe.HTTPXClient, *, livemode: bool) -> None:
         self._v1 = client.v1
+        self._http = http
         self.livemode = livemode
 
     @classmethod
     def connect(cls, secret_key: str, api_base: str | None = None) -> Self:
         """Reach Stripe, or what stands in for it at `api_base`."""
-        return cls(
-            stripe.StripeClient(
-                secret_key,
-                stripe_version=API_VERSION,
-                base_addresses={"api": api_base} if api_base else {},
-                max_network_retries=0,
-                http_client=stripe.HTTPXClient(timeout=TIMEOUT_SECONDS),
-            ),
-            livemode=secret_key.startswith(("sk_live_", "rk_live_")),
+        http = stripe.HTTPXClient(timeout=TIMEOUT_SECONDS)
+        client = stripe.StripeClient(
+            secret_key,
+            stripe_version=API_VERSION,
+            base_addresses={"api": api_base} if api_base else {},
+            max_network_retries=0,
+            http_client=http,
         )
+        return cls(client, http, livemode=secret_key.startswith(("sk_live_", "rk_live_")))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -129,7 +134,7 @@ class StripeGateway:
         """Make a PaymentIntent for cards, to be confirmed by the client."""
         params: Any = {
             **request.model_dump(exclude={"metadata"}),
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "metadata": request.tagged(key),
             "expand": WITH_CHARGE,
         }
@@ -162,7 +167,7 @@ class StripeGateway:
     async def create_product(self, *, name: str, description: str | None, key: str) -> str:
         """Make a product and answer its id."""
         params: Any = {"name": name} | _given(description=description)
-        return str((await _write(self._v1.products.create_async(params, _once(key)))).id)
+        return str((await _write(self._v1.products.create_async(params, _once(key))))["id"])
 
     async def create_price(self, *, product_id: str, amount: int, currency: str, key: str) -> Price:
         """Make a price of `amount` minor units."""
@@ -194,7 +199,7 @@ class StripeGateway:
             "return_url": return_url,
             "type": "account_onboarding",
         }
-        return str((await _write(self._v1.account_links.create_async(params, _once(key)))).url)
+        return str((await _write(self._v1.account_links.create_async(params, _once(key))))["url"])
 
 
 def _once(key: str) -> Any:
@@ -206,28 +211,28 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 async def _find(
-    list_page: Callable[..., Awaitable[Any]], params: dict[str, Any], key: str, read: Callable[[Any], O]
+    list_page: Callable[..., Awaitable[Any]], params: dict[str, Any], key: str, read: Callable[[Raw], O]
 ) -> O | None:
     page = await _read(list_page({**params, "limit": PAGE}))
     while True:
-        for raw in page.data:
-            if (raw.metadata or {}).get("op") == key:
+        for raw in page["data"]:
+            if (raw["metadata"] or {}).get("op") == key:
                 return read(raw)
-        if not page.has_more:
+        if not page["has_more"]:
             return None
-        page = await _read(list_page({**params, "limit": PAGE, "starting_after": page.data[-1].id}))
+        page = await _read(list_page({**params, "limit": PAGE, "starting_after": page["data"][-1]["id"]}))
 
 
-async def _read(call: Awaitable[Any]) -> Any:
+async def _read(call: Awaitable[stripe.StripeObject]) -> Raw:
     try:
-        return await call
+        return (await call).to_dict()
     except stripe.StripeError as error:
         raise _failure(error, silence=Failure.STRIPE_UNAVAILABLE) from None
 
 
-async def _write(call: Awaitable[Any]) -> Any:
+async def _write(call: Awaitable[stripe.StripeObject]) -> Raw:
     try:
-        return await call
+        return (await call).to_dict()
     except stripe.StripeError as error:
         raise _failure(error, silence=Failure.STRIPE_INDETERMINATE) from None
 

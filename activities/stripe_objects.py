@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.keys import APP
 
+Raw = dict[str, Any]
+"""An object as Stripe sends it."""
+
 
 class Request(BaseModel):
     """A write to Stripe, frozen before it is sent."""
@@ -88,14 +91,14 @@ class Price(StripeObject):
     active: bool
 
     @classmethod
-    def read(cls, raw: Any) -> Self:
+    def read(cls, raw: Raw) -> Self:
         """From Stripe's price; one without a fixed amount reads as 0."""
         return cls(
-            id=raw.id,
-            product_id=_id(raw.product) or "",
-            unit_amount=raw.unit_amount or 0,
-            currency=raw.currency,
-            active=raw.active,
+            id=raw["id"],
+            product_id=_id(raw["product"]) or "",
+            unit_amount=raw["unit_amount"] or 0,
+            currency=raw["currency"],
+            active=raw["active"],
         )
 
 
@@ -106,13 +109,13 @@ class Account(StripeObject):
     payouts_enabled: bool
 
     @classmethod
-    def read(cls, raw: Any) -> Self:
+    def read(cls, raw: Raw) -> Self:
         """From Stripe's account."""
-        capabilities = raw.capabilities or {}
+        capabilities = raw["capabilities"] or {}
         return cls(
-            id=raw.id,
+            id=raw["id"],
             transfers_active=capabilities.get("transfers") == "active",
-            payouts_enabled=bool(raw.payouts_enabled),
+            payouts_enabled=bool(raw["payouts_enabled"]),
         )
 
 
@@ -120,9 +123,9 @@ class Customer(StripeObject):
     """A client at Stripe."""
 
     @classmethod
-    def read(cls, raw: Any) -> Self:
+    def read(cls, raw: Raw) -> Self:
         """From Stripe's customer."""
-        return cls(id=raw.id, metadata=dict(raw.metadata or {}))
+        return cls(id=raw["id"], metadata=raw["metadata"] or {})
 
 
 class Charge(StripeObject):
@@ -135,15 +138,15 @@ class Charge(StripeObject):
     fee_transaction_id: str | None
 
     @classmethod
-    def read(cls, raw: Any) -> Self:
+    def read(cls, raw: Raw) -> Self:
         """From Stripe's charge, with its balance transaction expanded where there is one."""
         card = _get(_get(raw, "payment_method_details"), "card")
         before = _get(card, "capture_before")
         transaction = _get(raw, "balance_transaction")
         return cls(
-            id=raw.id,
-            amount_captured=raw.amount_captured,
-            amount_refunded=raw.amount_refunded,
+            id=raw["id"],
+            amount_captured=raw["amount_captured"],
+            amount_refunded=raw["amount_refunded"],
             capture_before=datetime.fromtimestamp(before, UTC) if before else None,
             fee=_get(transaction, "fee") or 0,
             fee_transaction_id=_id(transaction),
@@ -171,23 +174,23 @@ class Intent(StripeObject):
         return self.status == "requires_payment_method" and self.refused_code is not None
 
     @classmethod
-    def read(cls, raw: Any) -> Self:
+    def read(cls, raw: Raw) -> Self:
         """From Stripe's intent with `latest_charge` expanded."""
-        charge = raw.latest_charge
+        charge = raw["latest_charge"]
         return cls(
-            id=raw.id,
-            metadata=dict(raw.metadata or {}),
-            status=raw.status,
-            amount=raw.amount,
-            currency=raw.currency,
-            amount_capturable=raw.amount_capturable or 0,
-            amount_received=raw.amount_received or 0,
-            livemode=raw.livemode,
-            customer=_id(raw.customer),
-            client_secret=raw.client_secret,
-            charge=Charge.read(charge) if charge is not None and not isinstance(charge, str) else None,
-            refused_code=_get(raw.last_payment_error, "code"),
-            cancellation_reason=raw.cancellation_reason,
+            id=raw["id"],
+            metadata=raw["metadata"] or {},
+            status=raw["status"],
+            amount=raw["amount"],
+            currency=raw["currency"],
+            amount_capturable=raw["amount_capturable"] or 0,
+            amount_received=raw["amount_received"] or 0,
+            livemode=raw["livemode"],
+            customer=_id(raw["customer"]),
+            client_secret=raw["client_secret"],
+            charge=Charge.read(charge) if isinstance(charge, dict) else None,
+            refused_code=_get(raw["last_payment_error"], "code"),
+            cancellation_reason=raw["cancellation_reason"],
         )
 
 
@@ -198,10 +201,13 @@ class RefundObject(StripeObject):
     status: str
 
     @classmethod
-    def read(cls, raw: Any) -> Self:
+    def read(cls, raw: Raw) -> Self:
         """From Stripe's refund."""
         return cls(
-            id=raw.id, metadata=dict(raw.metadata or {}), amount=raw.amount, status=raw.status or "pending"
+            id=raw["id"],
+            metadata=raw["metadata"] or {},
+            amount=raw["amount"],
+            status=raw["status"] or "pending",
         )
 
 
@@ -214,23 +220,23 @@ class Transfer(StripeObject):
     transfer_group: str | None
 
     @classmethod
-    def read(cls, raw: Any) -> Self:
+    def read(cls, raw: Raw) -> Self:
         """From Stripe's transfer."""
         return cls(
-            id=raw.id,
-            metadata=dict(raw.metadata or {}),
-            amount=raw.amount,
-            currency=raw.currency,
-            destination=_id(raw.destination) or "",
-            transfer_group=raw.transfer_group,
+            id=raw["id"],
+            metadata=raw["metadata"] or {},
+            amount=raw["amount"],
+            currency=raw["currency"],
+            destination=_id(raw["destination"]) or "",
+            transfer_group=raw["transfer_group"],
         )
 
 
-def _id(value: Any) -> str | None:
+def _id(value: Raw | str | None) -> str | None:
     """The id of something that Stripe gives as an id or expanded."""
-    return value if value is None or isinstance(value, str) else value.id
+    return value["id"] if isinstance(value, dict) else value
 
 
-def _get(value: Any, name: str) -> Any:
+def _get(value: Raw | str | None, name: str) -> Any:
     """A field that may be absent, of something that may be absent or unexpanded."""
-    return None if value is None or isinstance(value, str) else getattr(value, name, None)
+    return value.get(name) if isinstance(value, dict) else None

@@ -98,6 +98,7 @@ async def main() -> None:
     database = Database.connect(WorkerSettings().database_url)
     gateway = StripeGateway.connect(stripe.secret_key.get_secret_value(), stripe.api_base)
     print(json.dumps(await ensure(database, gateway)))  # noqa: T201 - a command's answer
+    await gateway.close()
     await database.close()
 
 
