@@ -74,6 +74,7 @@ class Gateway:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
+        await request.body()  # unread, it would spoil the connection for the next request
         request_id = ids.new("request")
         key = request.headers.get("idempotency-key", "")
         fault = self._state.faults.take(request.method, request.url.path, key)
