@@ -1,9 +1,9 @@
 """One booking, from the reserved seat to the provider's payout.
 
-`run` is the platform's side: cancellation and exit. `_story` is the business. Signals and updates
-only record what was said; the story does all the work, one step at a time, and every step answers
-with the booking as Postgres has it. Whatever happened to an earlier run, the story begins by loading
-the booking and carries on from where it stands (DESIGN section 3).
+`run` is the platform's side: cancellation and exit. `_story` is the business. What is said to the
+booking (`conversation.py`) is only recorded; the story does all the work, one step at a time, and
+every step answers with the booking as Postgres has it. Whatever happened to an earlier run, the
+story begins by loading the booking and carries on from where it stands (DESIGN section 3).
 """
 
 import asyncio
@@ -32,43 +32,34 @@ with workflow.unsafe.imports_passed_through():
         SYSTEM,
         Abandon,
         Actor,
-        Answer,
         BookingState,
-        Decide,
         Do,
         Ended,
-        Opened,
         Outcome,
-        PaymentFact,
-        Refusal,
         Reserve,
-        Resolve,
         Settle,
         StartBooking,
         Step,
     )
+    from workflows.conversation import Conversation
     from workflows.steps import BookingSteps, PaymentSteps
     from workflows.waiting import wait_until
-    from workflows.wishes import CANCELLED_BY, Wishes, check_cancel, check_complete
+    from workflows.wishes import CANCELLED_BY
 
 PAYMENT_OVER = frozenset({PaymentStatus.VOIDED, PaymentStatus.FAILED, PaymentStatus.EXPIRED})
 PAYOUT_OPEN = frozenset({PayoutStatus.HELD, PayoutStatus.PROCESSING, PayoutStatus.BLOCKED})
 
 
 @workflow.defn(name="Booking")
-class BookingWorkflow:
+class BookingWorkflow(Conversation):
     """A client's seat, the money for it, and the provider's share of that money."""
 
     @workflow.init
     def __init__(self, request: StartBooking) -> None:
+        super().__init__(Attention(request.booking_id, self._show_attention))
         self._request = request
-        self._current: BookingState | None = None
-        self._refusal: Refusal | None = None
-        self._wishes = Wishes()
         self._console = Console()
-        self._attention = Attention(request.booking_id, self._show_attention)
         self._undo = UndoStack()
-        self._over = False
 
     @workflow.run
     async def run(self, request: StartBooking) -> Ended:
@@ -261,79 +252,3 @@ class BookingWorkflow:
             workflow.logger.warning("cancelled in Temporal after its outcome: the saga carries on")
         else:
             self._wishes.report(ReportedOutcome.CANCELLED, Actor(role=Role.OPS), workflow.now())
-
-    @property
-    def _ended(self) -> bool:
-        return self._over or (self._current is not None and self._current.status in TERMINAL_BOOKING)
-
-    def _answer(self) -> Answer:
-        return Answer(status=self._current.status if self._current else None)
-
-    # --- what can be said to a booking ------------------------------------------------------
-
-    @workflow.signal(description="Stripe says something happened to the payment: it is read again")
-    def payment_changed(self, fact: PaymentFact) -> None:
-        """Count the news; the story reads the payment itself and never trusts an event's snapshot."""
-        del fact
-        self._wishes.news += 1
-
-    @workflow.signal(description="Try a parked step again, now")
-    def retry(self) -> None:
-        """Wake whatever is parked; harmless when nothing is, so a batch may wake thousands."""
-        self._attention.wake()
-
-    @workflow.update(description="Wait until the booking can be paid, or was refused")
-    async def opened(self) -> Opened:
-        """Answer the client who is waiting to pay."""
-        await workflow.wait_condition(
-            lambda: self._ended or (self._current is not None and self._current.payment_opened)
-        )
-        return Opened(refusal=self._refusal, status=self._current.status if self._current else None)
-
-    @workflow.update(description="Ask Stripe about the payment now")
-    async def confirm(self) -> Answer:
-        """Answer once Stripe was asked after this call, or the payment was decided before."""
-        self._wishes.news += 1
-        asked = self._wishes.news
-        await workflow.wait_condition(
-            lambda: (
-                self._ended
-                or self._attention.parked is not None
-                or (self._current is not None and self._current.status is not BookingStatus.PENDING)
-                or self._wishes.news_read >= asked
-            )
-        )
-        return self._answer()
-
-    @workflow.update(description="Cancel the booking; money goes back as its policy says")
-    async def cancel(self, decide: Decide) -> Answer:
-        """Answer once the booking is cancelled and its money settled."""
-        self._wishes.report(ReportedOutcome.CANCELLED, decide.actor, workflow.now())
-        await workflow.wait_condition(lambda: self._ended)
-        return self._answer()
-
-    @cancel.validator
-    def _validate_cancel(self, decide: Decide) -> None:
-        check_cancel(self._current, self._wishes, decide.actor, workflow.now())
-
-    @workflow.update(description="The session has happened: capture the money")
-    async def complete(self, decide: Decide) -> Answer:
-        """Answer once the booking is completed and its money captured."""
-        self._wishes.report(ReportedOutcome.COMPLETED, decide.actor, workflow.now())
-        await workflow.wait_condition(lambda: self._ended)
-        return self._answer()
-
-    @complete.validator
-    def _validate_complete(self, decide: Decide) -> None:
-        del decide
-        check_complete(self._current, self._wishes, workflow.now())
-
-    @workflow.update(description="Ops: decide about a parked step (retry, adopt, abort)")
-    async def resolve(self, resolve: Resolve) -> Answer:
-        """Answer once the decision was taken up."""
-        await self._attention.decide(resolve)
-        return self._answer()
-
-    @resolve.validator
-    def _validate_resolve(self, resolve: Resolve) -> None:
-        self._attention.check(resolve)

@@ -62,10 +62,12 @@ class Shop:
 
     async def payment(self, booking_id: UUID) -> Payment:
         found = select(Payment).where(Payment.booking_id == booking_id).order_by(Payment.number.desc())
-        return await self._one(found.limit(1))
+        row: Payment = await self._one(found.limit(1))
+        return row
 
     async def payout(self, booking_id: UUID) -> Payout:
-        return await self._one(select(Payout).where(Payout.booking_id == booking_id))
+        row: Payout = await self._one(select(Payout).where(Payout.booking_id == booking_id))
+        return row
 
     async def ledger(self, booking_id: UUID) -> dict[str, int]:
         """Debits less credits per account, in minor units."""

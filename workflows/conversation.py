@@ -1,0 +1,106 @@
+"""What can be said to a booking, by signal and by update.
+
+Handlers record what was said and wait for it to take effect; they never do any work themselves, so
+they need no lock and may arrive at any moment, even before the story has begun.
+"""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from models.states import TERMINAL_BOOKING, BookingStatus, ReportedOutcome
+    from workflows.attention import Attention
+    from workflows.contracts import (
+        Answer,
+        BookingState,
+        Decide,
+        Opened,
+        PaymentFact,
+        Refusal,
+        Resolve,
+    )
+    from workflows.wishes import Wishes, check_cancel, check_complete
+
+
+class Conversation:
+    """The booking as it is known so far, and everybody who may say something to it."""
+
+    def __init__(self, attention: Attention) -> None:
+        self._current: BookingState | None = None
+        self._refusal: Refusal | None = None
+        self._over = False
+        self._wishes = Wishes()
+        self._attention = attention
+
+    @workflow.signal(description="Stripe says something happened to the payment: it is read again")
+    def payment_changed(self, fact: PaymentFact) -> None:
+        """Count the news; the story reads the payment itself and never trusts an event's snapshot."""
+        del fact
+        self._wishes.news += 1
+
+    @workflow.signal(description="Try a parked step again, now")
+    def retry(self) -> None:
+        """Wake whatever is parked; harmless when nothing is, so a batch may wake thousands."""
+        self._attention.wake()
+
+    @workflow.update(description="Wait until the booking can be paid, or was refused")
+    async def opened(self) -> Opened:
+        """Answer the client who is waiting to pay."""
+        await workflow.wait_condition(
+            lambda: self._ended or (self._current is not None and self._current.payment_opened)
+        )
+        return Opened(refusal=self._refusal, status=self._current.status if self._current else None)
+
+    @workflow.update(description="Ask Stripe about the payment now")
+    async def confirm(self) -> Answer:
+        """Answer once Stripe was asked after this call, or the payment was decided before."""
+        self._wishes.news += 1
+        asked = self._wishes.news
+        await workflow.wait_condition(
+            lambda: (
+                self._ended
+                or self._attention.parked is not None
+                or (self._current is not None and self._current.status is not BookingStatus.PENDING)
+                or self._wishes.news_read >= asked
+            )
+        )
+        return self._answer()
+
+    @workflow.update(description="Cancel the booking; money goes back as its policy says")
+    async def cancel(self, decide: Decide) -> Answer:
+        """Answer once the booking is cancelled and its money settled."""
+        self._wishes.report(ReportedOutcome.CANCELLED, decide.actor, workflow.now())
+        await workflow.wait_condition(lambda: self._ended)
+        return self._answer()
+
+    @cancel.validator
+    def _validate_cancel(self, decide: Decide) -> None:
+        check_cancel(self._current, self._wishes, decide.actor, workflow.now())
+
+    @workflow.update(description="The session has happened: capture the money")
+    async def complete(self, decide: Decide) -> Answer:
+        """Answer once the booking is completed and its money captured."""
+        self._wishes.report(ReportedOutcome.COMPLETED, decide.actor, workflow.now())
+        await workflow.wait_condition(lambda: self._ended)
+        return self._answer()
+
+    @complete.validator
+    def _validate_complete(self, decide: Decide) -> None:
+        del decide
+        check_complete(self._current, self._wishes, workflow.now())
+
+    @workflow.update(description="Ops: decide about a parked step (retry, adopt, abort)")
+    async def resolve(self, resolve: Resolve) -> Answer:
+        """Answer once the decision was taken up."""
+        await self._attention.decide(resolve)
+        return self._answer()
+
+    @resolve.validator
+    def _validate_resolve(self, resolve: Resolve) -> None:
+        self._attention.check(resolve)
+
+    @property
+    def _ended(self) -> bool:
+        return self._over or (self._current is not None and self._current.status in TERMINAL_BOOKING)
+
+    def _answer(self) -> Answer:
+        return Answer(status=self._current.status if self._current else None)
