@@ -7,6 +7,7 @@ import hmac
 import json
 import sqlite3
 import time
+from itertools import groupby
 
 import httpx
 
@@ -14,7 +15,9 @@ from sandbox.stripe import webhooks
 from sandbox.stripe.render import render
 from sandbox.stripe.store import Object, Store
 
-CONCURRENT_DELIVERIES = 16
+CONCURRENT_DELIVERIES = 50
+# Each event gets this much time to arrive before the next one sets off, so that they normally come in order.
+HEAD_START_SECONDS = 0.05
 TIMEOUT_SECONDS = 30.0
 IDLE_SECONDS = 3600.0
 ERROR_LENGTH = 200
@@ -49,10 +52,11 @@ class Deliverer:
                 self._wake.clear()
                 now = time.time()
                 ordinary, reordered = self._due(now)
-                for row in ordinary:
-                    tasks.create_task(self._send(client, row))
                 if reordered:
                     tasks.create_task(self._send_in_turn(client, reordered))
+                for _, copies in groupby(ordinary, key=lambda row: row["event"]):
+                    sending = [tasks.create_task(self._send(client, row)) for row in copies]
+                    await asyncio.wait(sending, timeout=HEAD_START_SECONDS)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), timeout=self._seconds_until_next(now))
 

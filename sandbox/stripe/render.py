@@ -51,14 +51,11 @@ def _sublist(store: Store, url: str, found: list[Object]) -> Object:
 
 def _expand(store: Store, body: Object, parts: list[str], path: str) -> None:
     name, rest = parts[0], parts[1:]
-    if name not in body:
-        raise invalid_request(f"This property cannot be expanded ({path}).", param="expand")
-    value = body[name]
-    if isinstance(value, str):
-        found = store.find(value)
-        if found is None:
-            raise invalid_request(f"This property cannot be expanded ({path}).", param="expand")
+    value = body.get(name)
+    if isinstance(value, str) and (found := store.find(value)) is not None:
         value = body[name] = render(store, found)
-    for child in value if isinstance(value, list) else [value]:
-        if rest and isinstance(child, dict):
-            _expand(store, child, rest, path)
+    children = value if isinstance(value, list) else [] if value is None else [value]
+    if name not in body or not all(isinstance(child, dict) for child in children):
+        raise invalid_request(f"This property cannot be expanded ({path}).", param="expand")
+    for child in children if rest else []:
+        _expand(store, child, rest, path)

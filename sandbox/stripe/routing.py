@@ -84,7 +84,8 @@ class Routes:
 
 def page(call: Call, kind: str, url: str, where: Object) -> Object:
     """One page of objects, newest first, with Stripe's cursors (docs.stripe.com/api/pagination)."""
-    limit = call.params.integer("limit") or DEFAULT_PAGE
+    asked = call.params.integer("limit")
+    limit = DEFAULT_PAGE if asked is None else asked
     if not 1 <= limit <= MAX_PAGE:
         raise invalid_request(f"Invalid limit: must be between 1 and {MAX_PAGE}.", param="limit")
     found = call.store.select(
