@@ -7,7 +7,7 @@ they need no lock and may arrive at any moment, even before the story has begun.
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from models.states import TERMINAL_BOOKING, BookingStatus, ReportedOutcome
+    from models.states import PAYMENT_STANDS, TERMINAL_BOOKING, BookingStatus, ReportedOutcome
     from workflows.attention import Attention
     from workflows.contracts import (
         Answer,
@@ -55,14 +55,7 @@ class Conversation:
         """Answer once Stripe was asked after this call, or the payment was decided before."""
         self._wishes.news += 1
         asked = self._wishes.news
-        await workflow.wait_condition(
-            lambda: (
-                self._ended
-                or self._attention.parked is not None
-                or (self._current is not None and self._current.status is not BookingStatus.PENDING)
-                or self._wishes.news_read >= asked
-            )
-        )
+        await workflow.wait_condition(lambda: self._payment_answered(asked))
         return self._answer()
 
     @workflow.update(description="Cancel the booking; money goes back as its policy says")
@@ -97,6 +90,15 @@ class Conversation:
     @resolve.validator
     def _validate_resolve(self, resolve: Resolve) -> None:
         self._attention.check(resolve)
+
+    def _payment_answered(self, asked: int) -> bool:
+        """The news numbered `asked` were read, and what they meant was done."""
+        current = self._current
+        if self._ended or self._attention.parked is not None:
+            return True
+        if current is None or current.status is not BookingStatus.PENDING:
+            return current is not None
+        return self._wishes.news_read >= asked and current.payment_status not in PAYMENT_STANDS
 
     @property
     def _ended(self) -> bool:
