@@ -33,6 +33,8 @@ log = structlog.get_logger()
 GRACEFUL_STOP: Final = timedelta(seconds=25)
 CONCURRENT_ACTIVITIES: Final = 50
 CACHED_WORKFLOWS: Final = 1000
+POOL_SIZE: Final = 25
+"""And as many again under load: half of what a stock Postgres lets in."""
 
 
 def workers(
@@ -78,7 +80,7 @@ async def main() -> None:
     """Build everything, run until SIGTERM or SIGINT, then let running steps finish."""
     settings = WorkerSettings()
     configure_logging(settings.log_level)
-    database = Database.connect(settings.database_url, pool_size=CONCURRENT_ACTIVITIES)
+    database = Database.connect(settings.database_url, pool_size=POOL_SIZE)
     stripe = StripeSettings()
     gateway = StripeGateway.connect(stripe.secret_key.get_secret_value(), stripe.api_base)
     client = await connect_temporal(settings)

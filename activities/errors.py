@@ -129,5 +129,7 @@ def to_application_error(error: Exception) -> ApplicationError | None:
     if isinstance(error, OSError | PoolTimeoutError | DBAPIError):
         # The driver's text may quote row values, so only its kind is told.
         kind = type(getattr(error, "orig", None) or error).__name__
-        return ApplicationError(f"Postgres did not answer: {kind}", type=Failure.DATABASE_UNAVAILABLE)
+        return ApplicationError(
+            f"Postgres refused, or did not answer: {kind}", type=Failure.DATABASE_UNAVAILABLE
+        )
     return None

@@ -99,9 +99,9 @@ class StripeGateway:
 
     # --- looking up: by list, which is consistent; never by search ----------------------------
 
-    async def find_customer(self, key: str, since: datetime) -> Customer | None:
+    async def find_customer(self, request: CreateCustomer, key: str, since: datetime) -> Customer | None:
         """The customer that the operation `key` made, created after `since`."""
-        params = {"created": {"gte": int(since.timestamp())}}
+        params = {"created": {"gte": int(since.timestamp())}} | _given(email=request.email)
         return await _find(self._v1.customers.list_async, params, key, Customer.read)
 
     async def find_intent(self, request: CreateIntent, key: str, since: datetime) -> Intent | None:

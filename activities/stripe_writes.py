@@ -24,7 +24,7 @@ class StripeWrites:
 
     def __init__(self, gateway: StripeGateway) -> None:
         self._gateway = gateway
-        self.customer = Write("customer", CreateCustomer, self._create_customer, self._find_customer)
+        self.customer = Write("customer", CreateCustomer, self._create_customer, gateway.find_customer)
         self.intent = Write(
             "intent", CreateIntent, self._create_intent, gateway.find_intent, self._adopt_intent
         )
@@ -37,9 +37,6 @@ class StripeWrites:
 
     async def _create_customer(self, request: CreateCustomer, key: str) -> Customer:
         return await self._gateway.create_customer(request, key=key)
-
-    async def _find_customer(self, _: CreateCustomer, key: str, since: datetime) -> Customer | None:
-        return await self._gateway.find_customer(key, since)
 
     async def _create_intent(self, request: CreateIntent, key: str) -> Intent:
         return await self._gateway.create_intent(request, key=key)

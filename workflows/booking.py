@@ -177,7 +177,9 @@ class BookingWorkflow(Conversation):
     async def _hold(self) -> None:
         if self._current and self._current.payout_status is PayoutStatus.HELD and self._current.payout_due_at:
             due = self._current.payout_due_at
-            await self._wait(due, lambda: False, "the end of the payout hold", "wait, or refund at Stripe")
+            await self._wait(
+                due, lambda: False, "the end of the payout hold", "nothing: the transfer follows by itself"
+            )
 
     async def _pay_out(self) -> None:
         if self._current and self._current.payout_status in PAYOUT_OPEN:

@@ -14,7 +14,7 @@ from workflows.contracts import (
     Message,
     Step,
 )
-from workflows.policies import ATTEMPT_TIMEOUT, FAST, FAST_WINDOW
+from workflows.policies import ATTEMPT_TIMEOUT, FAST
 from workflows.steps import BookingSteps, PaymentSteps, PayoutSteps
 
 M = TypeVar("M", bound=Message)
@@ -45,7 +45,6 @@ async def call(method: Callable[[Any, M], Awaitable[R]], message: M, summary: st
         message,
         task_queue=BOOKINGS_QUEUE if method.__name__ in LOCAL else STRIPE_QUEUE,
         start_to_close_timeout=ATTEMPT_TIMEOUT,
-        schedule_to_close_timeout=FAST_WINDOW,
         retry_policy=FAST,
         summary=summary,
     )

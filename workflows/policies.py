@@ -8,12 +8,14 @@ from temporalio.common import RetryPolicy
 ATTEMPT_TIMEOUT: Final = timedelta(seconds=30)
 """One attempt. Our Stripe call gives up after 10 s, so a live attempt never gets near it."""
 
-FAST_WINDOW: Final = timedelta(minutes=4)
-"""All quick attempts together, the first of them possibly lost with its worker."""
-
 FAST: Final = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=30),
+    maximum_attempts=10,
 )
+"""About three minutes of quick attempts. Counted, not timed: while no worker is up nothing was tried,
+and nothing should park."""
 
 RECORDING_WINDOW: Final = timedelta(minutes=1)
 
