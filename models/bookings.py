@@ -107,6 +107,8 @@ class Booking(Timestamped, Base):
     outcome_reason: Mapped[str | None] = mapped_column(Text)
     keep: Mapped[int | None] = mapped_column(BigInteger)
     """Minor units that the outcome keeps; decided once, then frozen."""
+    cancellation_note: Mapped[str | None] = mapped_column(Text)
+    """What the person who cancelled had to say; kept out of workflow history."""
     attention_step: Mapped[str | None] = mapped_column(Text)
     attention_message: Mapped[str | None] = mapped_column(Text)
     attention_since: Mapped[datetime | None]

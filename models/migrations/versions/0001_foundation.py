@@ -342,6 +342,7 @@ def upgrade() -> None:
         ),
         sa.Column("outcome_reason", sa.Text(), nullable=True),
         sa.Column("keep", sa.BigInteger(), nullable=True),
+        sa.Column("cancellation_note", sa.Text(), nullable=True),
         sa.Column("attention_step", sa.Text(), nullable=True),
         sa.Column("attention_message", sa.Text(), nullable=True),
         sa.Column("attention_since", sa.DateTime(timezone=True), nullable=True),
