@@ -17,6 +17,8 @@ Faults live in memory: a restarted sandbox is healthy.
 | cached_500    | only with `acted: true` | 500, stored under the key and replayed for ever        |
 """
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -90,12 +92,26 @@ class Faults:
     def __init__(self) -> None:
         self.active: dict[int, Fault] = {}
         self._ids = count(1)
+        self._let_go = asyncio.Event()
 
     def add(self, fault: Fault) -> Fault:
         """Put a fault in force."""
         fault.id = next(self._ids)
         self.active[fault.id] = fault
         return fault
+
+    def clear(self) -> int:
+        """End all faults and let go of whoever is being slowed down; returns how many were in force."""
+        count_of_active = len(self.active)
+        self.active.clear()
+        self._let_go.set()
+        self._let_go = asyncio.Event()
+        return count_of_active
+
+    async def slow_down(self, fault: Fault) -> None:
+        """Wait for as long as the fault says, or until all faults are cleared."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._let_go.wait(), timeout=fault.duration())
 
     def take(self, method: str, path: str, key: str) -> Fault | None:
         """The fault that befalls this request, oldest first; a fault that is used up goes away."""

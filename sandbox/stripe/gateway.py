@@ -4,7 +4,6 @@ Acting is synchronous and one transaction: objects, events, deliveries and the i
 so requests are serial where it matters while slow and hanging ones wait outside.
 """
 
-import asyncio
 import base64
 import binascii
 import logging
@@ -142,7 +141,7 @@ class Gateway:
     async def _answer(self, plan: Plan, fault: Fault | None) -> Answer:
         asked, keys = plan.asked, self._state.keys
         if not asked.key:
-            await _delay(fault)
+            await self._delay(fault)
             return self._act(plan, fault)
         mark = fingerprint(asked.method, asked.path, asked.fields)
         stored = keys.begin(plan.account, asked.key, mark, self._state.clock.now())
@@ -150,10 +149,14 @@ class Gateway:
             headers = {"Idempotent-Replayed": "true", "Original-Request": stored.request_id}
             return Answer(stored.status, stored.body, headers)
         try:
-            await _delay(fault)
+            await self._delay(fault)
             return self._act(plan, fault)
         finally:
             keys.end(plan.account, asked.key)
+
+    async def _delay(self, fault: Fault | None) -> None:
+        if fault is not None and fault.action == "slow":
+            await self._state.faults.slow_down(fault)
 
     def _act(self, plan: Plan, fault: Fault | None) -> Answer:
         asked = plan.asked
@@ -207,11 +210,6 @@ class Gateway:
             response.headers["Idempotency-Key"] = asked.key
             response.headers.setdefault("Original-Request", asked.request_id)
         return response
-
-
-async def _delay(fault: Fault | None) -> None:
-    if fault is not None and fault.action == "slow":
-        await asyncio.sleep(fault.duration())
 
 
 def _presented_key(asked: Asked) -> str:

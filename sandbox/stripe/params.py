@@ -4,6 +4,7 @@ The names come from the installed SDK's own parameter types, generated from Stri
 version, so the allow-lists cannot drift from what the product may send.
 """
 
+import re
 from functools import cache
 from typing import Any
 
@@ -27,6 +28,7 @@ BROWSER_PARAMETERS = frozenset(
         "_stripe_version",
     }
 )
+_INTEGER = re.compile(r"-?[0-9]{1,18}")  # more would not fit into 64 bits
 _OPTIONS = frozenset(RequestOptions.__annotations__)
 
 
@@ -97,7 +99,7 @@ class Params:
         value = self.text(field)
         if value is None:
             return None
-        if not value.removeprefix("-").isascii() or not value.removeprefix("-").isdecimal():
+        if not _INTEGER.fullmatch(value):
             raise invalid_request(
                 f"Invalid integer: {value}", code="parameter_invalid_integer", param=self.name(field)
             )
@@ -142,4 +144,9 @@ class Params:
         if self.values.get("metadata") == "":
             return {}
         merged = {**current, **self.sub("metadata").values}
+        for key, value in merged.items():
+            if not isinstance(value, str):
+                raise invalid_request(
+                    "Metadata values must be strings.", param=f"{self.name('metadata')}[{key}]"
+                )
         return {key: value for key, value in merged.items() if value != ""}

@@ -52,5 +52,5 @@ class State:
         with self.store.transaction():
             self.clock.reset()
             self.store.clear(keeping=None if webhook_endpoints else "webhook_endpoint")
-        self.faults.active.clear()
+        self.faults.clear()
         self.poke()

@@ -51,11 +51,8 @@ async def delete(request: Request) -> JSONResponse:
 
 
 async def clear(request: Request) -> JSONResponse:
-    """End all faults."""
-    active = state_of(request).faults.active
-    count = len(active)
-    active.clear()
-    return JSONResponse({"deleted": count})
+    """End all faults; whoever is being slowed down goes on."""
+    return JSONResponse({"deleted": state_of(request).faults.clear()})
 
 
 ROUTES = [

@@ -3,6 +3,8 @@
 In the sandbox a created account is ready to be paid at once; the control API takes that away and gives it back.
 """
 
+from urllib.parse import urlencode
+
 from sandbox.stripe import ids
 from sandbox.stripe.errors import account_invalid, missing_object
 from sandbox.stripe.events import emit
@@ -134,12 +136,12 @@ def delete(call: Call) -> Object:
 def create_link(call: Call) -> Object:
     """An onboarding link, to the sandbox's own page."""
     account = connected(call, call.params.required("account"), param="account")
-    back = call.params.text("return_url") or ""
+    back = urlencode({"return_url": call.params.text("return_url") or ""})
     return {
         "object": "account_link",
         "created": call.now,
         "expires_at": call.now + LINK_SECONDS,
-        "url": f"{call.base_url}/_sandbox/onboarding/{account['id']}?return_url={back}",
+        "url": f"{call.base_url}/_sandbox/onboarding/{account['id']}?{back}",
     }
 
 

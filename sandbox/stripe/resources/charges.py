@@ -3,7 +3,7 @@
 from sandbox.stripe import ids, ledger
 from sandbox.stripe.cards import Decline
 from sandbox.stripe.events import emit
-from sandbox.stripe.resources.payment_methods import card_of
+from sandbox.stripe.resources.payment_methods import NO_BILLING_DETAILS, card_of
 from sandbox.stripe.routing import Routes
 from sandbox.stripe.scope import Call, Scope
 from sandbox.stripe.store import Object
@@ -41,12 +41,43 @@ def build(scope: Scope, intent: Object, method: Object) -> Object:
     """An uncaptured, successful charge of an intent's whole amount."""
     charge = scope.base("charge")
     charge |= {name: intent[name] for name in FROM_INTENT}
-    charge |= {
+    return (
+        _blank(scope, charge["id"])
+        | charge
+        | {
+            "billing_details": method["billing_details"],
+            "outcome": APPROVED,
+            "payment_intent": intent["id"],
+            "payment_method": method["id"],
+            "payment_method_details": _method_details(method),
+        }
+    )
+
+
+def received(scope: Scope, transfer: Object, transaction: Object) -> Object:
+    """The other side of a transfer: a payment on the connected account, whose id the transfer names."""
+    payment = scope.base("charge") | {"id": transfer["destination_payment"]}
+    return (
+        _blank(scope, payment["id"])
+        | payment
+        | {
+            "amount": transfer["amount"],
+            "amount_captured": transfer["amount"],
+            "balance_transaction": transaction["id"],
+            "captured": True,
+            "currency": transfer["currency"],
+            "source_transfer": transfer["id"],
+        }
+    )
+
+
+def _blank(scope: Scope, charge_id: str) -> Object:
+    return dict.fromkeys(FROM_INTENT) | {
         "amount_captured": 0,
         "amount_refunded": 0,
         "application_fee": None,
         "balance_transaction": None,
-        "billing_details": method["billing_details"],
+        "billing_details": NO_BILLING_DETAILS,
         "calculated_statement_descriptor": "SANDBOX",
         "captured": False,
         "disputed": False,
@@ -54,15 +85,15 @@ def build(scope: Scope, intent: Object, method: Object) -> Object:
         "failure_code": None,
         "failure_message": None,
         "fraud_details": {},
-        "outcome": APPROVED,
+        "outcome": None,
         "paid": True,
-        "payment_intent": intent["id"],
-        "payment_method": method["id"],
-        "payment_method_details": _method_details(method),
+        "payment_intent": None,
+        "payment_method": None,
+        "payment_method_details": None,
         "receipt_number": None,
-        "receipt_url": f"{scope.base_url}/_sandbox/receipts/{charge['id']}",
+        "receipt_url": f"{scope.base_url}/_sandbox/receipts/{charge_id}",
         "refunded": False,
-        "refunds": empty_list(f"/v1/charges/{charge['id']}/refunds"),
+        "refunds": empty_list(f"/v1/charges/{charge_id}/refunds"),
         "review": None,
         "source": None,
         "source_transfer": None,
@@ -70,7 +101,6 @@ def build(scope: Scope, intent: Object, method: Object) -> Object:
         "_released": 0,
         "_transferred": 0,
     }
-    return charge
 
 
 def empty_list(url: str) -> Object:

@@ -8,7 +8,7 @@ from sandbox.stripe import ids, ledger
 from sandbox.stripe.errors import refused
 from sandbox.stripe.events import emit
 from sandbox.stripe.resources.accounts import connected
-from sandbox.stripe.resources.charges import empty_list
+from sandbox.stripe.resources.charges import empty_list, received
 from sandbox.stripe.routing import Routes, page
 from sandbox.stripe.scope import Call
 from sandbox.stripe.store import Object
@@ -67,6 +67,8 @@ def reverse(call: Call) -> Object:
     reversal = _build_reversal(call, transfer, amount)
     returned = {**reversal, "id": reversal["destination_payment_refund"]}
     ledger.post(there, "payment_refund", -amount, returned)
+    payment = there.get("charge", transfer["destination_payment"])
+    there.save(payment | {"amount_refunded": payment["amount_refunded"] + amount, "refunded": amount == left})
     _restore(call, transfer, amount)
     emit(call, "transfer.reversed", transfer)
     return reversal
@@ -144,15 +146,10 @@ def _move(call: Call, transfer: Object, available_on: int) -> None:
     sent = ledger.post(call, "transfer", -amount, transfer, available_on=available_on)
     transfer["balance_transaction"] = sent["id"]
     call.add(transfer)
-    received = {**transfer, "id": transfer["destination_payment"]}
-    ledger.post(
-        call.on(transfer["destination"]),
-        "payment",
-        amount,
-        received,
-        available_on=available_on,
-        category="transfer",
-    )
+    there = call.on(transfer["destination"])
+    payment = {**transfer, "id": transfer["destination_payment"]}
+    arrived = ledger.post(there, "payment", amount, payment, available_on=available_on, category="transfer")
+    there.add(received(there, transfer, arrived))
 
 
 def _build_reversal(call: Call, transfer: Object, amount: int) -> Object:

@@ -58,12 +58,12 @@ async def test_a_link_leads_back(api: stripe.StripeClient, raw: httpx.AsyncClien
         {
             "account": account.id,
             "type": "account_onboarding",
-            "return_url": "https://shop.example/done",
+            "return_url": "https://shop.example/done?a=1&b=2",
             "refresh_url": "https://shop.example/again",
         }
     )
     back = await raw.get(link.url)
-    assert (back.status_code, back.headers["location"]) == (303, "https://shop.example/done")
+    assert (back.status_code, back.headers["location"]) == (303, "https://shop.example/done?a=1&b=2")
 
 
 async def test_an_account_that_is_not_ours_is_out_of_reach(api: stripe.StripeClient) -> None:

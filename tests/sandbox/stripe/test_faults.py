@@ -53,23 +53,25 @@ async def test_a_fault_strikes_once_and_a_retry_ends_with_one_object(
 async def test_slow_answers_come_in_the_end(
     sandbox: Running, api: stripe.StripeClient, control: Control
 ) -> None:
-    await control.fault("slow", seconds=0.3)
+    await control.fault("slow", seconds=60)
     impatient = stripe.HTTPXClient(timeout=0.05)
     with pytest.raises(LOST):
         await client_of(sandbox.url, sandbox.secret_key, impatient).v1.customers.create_async(CUSTOMER, KEY)
     await impatient.close_async()  # type: ignore[no-untyped-call]
     with pytest.raises(BROKEN, match="in-progress"):
         await api.v1.customers.create_async(CUSTOMER, KEY)
+    await control.ask("DELETE", "/faults")
     made = await until(lambda: control.objects("customer"))
     assert (await api.v1.customers.create_async(CUSTOMER, KEY)).id == made[0]["id"]
 
 
 async def test_a_slow_request_holds_up_nobody_else(api: stripe.StripeClient, control: Control) -> None:
-    await control.fault("slow", "/v1/products", seconds=1)
+    await control.fault("slow", "/v1/products", seconds=60)
     slow = asyncio.create_task(api.v1.products.create_async({"name": "x"}))
     customers = await asyncio.gather(*(api.v1.customers.create_async({}) for _ in range(10)))
     assert len(customers) == 10
     assert not slow.done()
+    await control.ask("DELETE", "/faults")
     assert (await slow).name == "x"
 
 

@@ -60,7 +60,7 @@ async def test_the_order_of_parameters_does_not_matter(raw: httpx.AsyncClient) -
 async def test_a_key_in_use_is_a_conflict_and_then_repeats(
     api: stripe.StripeClient, control: Control
 ) -> None:
-    await control.fault("slow", seconds=0.5)
+    await control.fault("slow", seconds=60)
     first = asyncio.create_task(api.v1.payment_intents.create_async(INTENT, KEY))
 
     async def taken() -> bool:
@@ -71,6 +71,7 @@ async def test_a_key_in_use_is_a_conflict_and_then_repeats(
         await api.v1.payment_intents.create_async(INTENT, KEY)
     assert refused.value.error is not None
     assert (refused.value.http_status, refused.value.error.code) == (409, "idempotency_key_in_use")
+    await control.ask("DELETE", "/faults")
     created = await first
     assert (await api.v1.payment_intents.create_async(INTENT, KEY)).id == created.id
 

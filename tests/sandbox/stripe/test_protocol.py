@@ -91,6 +91,8 @@ async def test_errors_have_stripes_body_and_headers(raw: httpx.AsyncClient) -> N
             {"param": "confirm"},
         ),
         ("POST", "/v1/customers", {"metadata": "x"}, 400, {"param": "metadata"}),
+        ("POST", "/v1/customers", {"metadata[a][b]": "x"}, 400, {"param": "metadata[a]"}),
+        ("POST", "/v1/transfers", {"amount": "9" * 30, "currency": "usd", "destination": "x"}, 400, {}),
         ("POST", "/v1/prices", {"currency": "usd", "unit_amount": "1"}, 400, {"code": "parameter_missing"}),
         ("POST", "/v1/payment_methods", {"type": "sepa_debit"}, 400, {"param": "type"}),
     ],

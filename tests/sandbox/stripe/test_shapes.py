@@ -101,10 +101,10 @@ async def test_a_capability_has_stripes_fields(api: Api, control: Control) -> No
 async def test_ids_have_stripes_prefixes(api: Api, control: Control) -> None:
     for make in MAKERS.values():
         await make(api)
-    prefixes = {
+    prefixes: dict[str, str | tuple[str, str]] = {
         "account": "acct_",
         "balance_transaction": "txn_",
-        "charge": "ch_",
+        "charge": ("ch_", "py_"),
         "customer": "cus_",
         "event": "evt_",
         "payment_intent": "pi_",

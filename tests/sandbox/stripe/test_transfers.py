@@ -69,15 +69,31 @@ async def test_reversals_take_back_up_to_what_was_transferred(api: stripe.Stripe
     assert (await types_of_events(api)).count("transfer.reversed") == 2
 
 
-async def test_a_reversal_needs_the_connected_accounts_money(api: stripe.StripeClient) -> None:
-    mine, other = await _transferred(api, 1000), await provider(api)
-    spent = await api.v1.transfers.create_async(
-        {"amount": 500, "currency": "usd", "destination": other.id, "source_transaction": await _charge(api)}
+async def test_the_other_side_of_a_transfer_is_a_payment(api: stripe.StripeClient) -> None:
+    transfer = await _transferred(api)
+    there: Any = {"stripe_account": transfer.destination}
+    payment = await api.v1.charges.retrieve_async(
+        str(transfer.destination_payment), {"expand": ["balance_transaction", "source_transfer"]}, there
     )
-    await api.v1.transfers.reversals.create_async(mine.id)
-    assert sum(await funds(api, str(mine.destination))) == 0
-    await api.v1.transfers.reversals.create_async(spent.id)
-    assert sum(await funds(api, other.id)) == 0
+    fields = payment.to_dict()
+    assert (fields["amount"], fields["balance_transaction"]["net"]) == (4000, 4000)
+    assert fields["source_transfer"]["id"] == transfer.id
+    await api.v1.transfers.reversals.create_async(transfer.id)
+    payment = await api.v1.charges.retrieve_async(payment.id, None, there)
+    assert (payment.amount_refunded, payment.refunded) == (4000, True)
+
+
+async def test_a_reversal_needs_the_connected_accounts_money(api: stripe.StripeClient) -> None:
+    transfer = await _transferred(api, 100)
+    there: Any = {"stripe_account": transfer.destination}
+    # A direct charge that is refunded costs the account its processing fee.
+    direct: Any = {"amount": 5000, "currency": "usd", "confirm": True, "payment_method": "pm_card_visa"}
+    intent = await api.v1.payment_intents.create_async(direct, there)
+    await api.v1.refunds.create_async({"payment_intent": intent.id}, there)
+    assert sum(await funds(api, str(transfer.destination))) == 100 - 175
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await api.v1.transfers.reversals.create_async(transfer.id)
+    assert refused.value.code == "balance_insufficient"
 
 
 async def test_without_a_source_the_money_must_be_available(api: stripe.StripeClient) -> None:
