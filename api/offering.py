@@ -1,0 +1,115 @@
+"""What a service may promise: its rules, and its price at Stripe."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from activities.errors import Failure, StripeFailure
+from activities.stripe_gateway import StripeGateway
+from activities.stripe_objects import Price
+from api.errors import Code, FieldError, Problem
+from api.service_schemas import Priced
+from models.policy import MERCHANT_INITIATED_WINDOW, Policy
+from settings import PolicyDefaults
+
+NOT_OFFERED_YET: Final[dict[str, frozenset[str]]] = {
+    "approval": frozenset({"provider"}),
+    "authorization_expiry": frozenset({"reauthorize"}),
+    "payout_schedule": frozenset({"manual"}),
+    "calendar": frozenset({"calcom"}),
+    "meeting": frozenset({"jitsi"}),
+}
+"""Rules that the vocabulary has and no code follows yet: refused rather than ignored."""
+
+LONGEST_NOTICE: Final = 365 * 24
+"""Hours before the start at which a cancellation tier may begin."""
+
+
+def check_capacity(capacity: int) -> None:
+    """Refuse classes, which cannot be put up yet.
+
+    Raises:
+        Problem: 422 `policy_invalid`.
+    """
+    if capacity > 1:
+        raise _invalid("capacity", "more than one seat is not offered yet")
+
+
+def check_rules(own: dict[str, Any], defaults: PolicyDefaults, duration: timedelta) -> dict[str, Any]:
+    """A service's own rules in canonical form, if they make sense with the defaults.
+
+    Raises:
+        Problem: 422 `policy_invalid`, saying why.
+    """
+    try:
+        policy = defaults.resolve(own)
+    except ValidationError as error:
+        raise _unreadable(error) from None
+    for rule, values in NOT_OFFERED_YET.items():
+        if getattr(policy, rule) in values:
+            raise _invalid(rule, f"{getattr(policy, rule)} is not offered yet")
+    if policy.min_attendance > 1:
+        raise _invalid("min_attendance", "classes are not offered yet")
+    if any(tier.hours_before > LONGEST_NOTICE for tier in policy.cancellation_tiers):
+        raise _invalid("cancellation_tiers", f"a tier starts at most {LONGEST_NOTICE} hours before")
+    _check_lead(policy, duration)
+    return policy.model_dump(mode="json", include=set(own))
+
+
+def _check_lead(policy: Policy, duration: timedelta) -> None:
+    """An off-session authorization must still be good when the session has been completed (TRAPS 1)."""
+    if policy.capture == "on_payment":
+        return
+    if policy.authorization_lead + duration + policy.completion_grace > MERCHANT_INITIATED_WINDOW:
+        days = MERCHANT_INITIATED_WINDOW / timedelta(days=1)
+        message = f"lead, session and completion_grace together exceed the {days:g} days that cards allow"
+        raise _invalid("authorization_lead", message)
+
+
+async def find_price(gateway: StripeGateway, priced: Priced, *, name: str, key: str) -> Price:
+    """The price at Stripe: the one that is named, or a new one for the amount that is given.
+
+    Raises:
+        Problem: Stripe has no such price, or does not answer.
+    """
+    try:
+        if priced.price_id is not None:
+            return _usable(await gateway.retrieve_price(priced.price_id))
+        product_id = await gateway.create_product(name=name, description=None, key=f"{key}:product")
+        return await gateway.create_price(
+            product_id=product_id,
+            amount=priced.amount or 0,
+            currency=(priced.currency or "").lower(),
+            key=f"{key}:price",
+        )
+    except StripeFailure as failure:
+        raise stripe_problem(failure, "Stripe does not accept this price.") from failure
+
+
+def stripe_problem(failure: StripeFailure, rejected: str) -> Problem:
+    """A failure at Stripe, for a caller whose input may have caused it."""
+    if failure.failure is Failure.STRIPE_REJECTED:
+        return Problem(Code.VALIDATION_FAILED, rejected)
+    return Problem(Code.STRIPE_UNAVAILABLE)
+
+
+def _usable(price: Price) -> Price:
+    if not price.active or price.unit_amount <= 0:
+        raise Problem(Code.VALIDATION_FAILED, "The price is archived or has no fixed amount.")
+    return price
+
+
+def _unreadable(error: ValidationError) -> Problem:
+    errors = [
+        FieldError(field=".".join(("body.policy", *map(str, each["loc"]))), message=each["msg"])
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    first = errors[0]
+    return Problem(Code.POLICY_INVALID, f"{first.field}: {first.message}", errors=errors)
+
+
+def _invalid(rule: str, message: str) -> Problem:
+    field = f"body.{rule}" if rule == "capacity" else f"body.policy.{rule}"
+    errors = [FieldError(field=field, message=message)]
+    return Problem(Code.POLICY_INVALID, f"{rule}: {message}", errors=errors)

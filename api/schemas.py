@@ -1,0 +1,217 @@
+"""Bookings, as the API takes and shows them (DESIGN section 7). Amounts are integer minor units."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.text import Line, Prose
+from models.policy import PaymentPlan
+from models.states import BookingStatus, PaymentStatus, PayoutStatus, ReportedOutcome, SessionStatus
+from workflows.contracts import Action, Step
+
+LARGEST_AMOUNT: Final = 99_999_999
+"""Stripe takes at most eight digits."""
+
+EXAMPLE_ID: Final = "6c7f2a3e-2f43-5d0c-9a39-5f8f0c0f9d11"
+
+
+def _to_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the instant lies outside the calendar") from None
+
+
+Utc = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+"""An instant with any offset, kept in UTC."""
+
+Amount = Annotated[int, Field(strict=True, gt=0, le=LARGEST_AMOUNT, description="Minor units")]
+Currency = Annotated[str, Field(pattern=r"^[A-Za-z]{3}$", description="ISO 4217", examples=["eur"])]
+
+
+class Shape(BaseModel):
+    """What every body has in common: it is frozen, and a field nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NewBooking(Shape):
+    """A client wants a session. The price is the service's; an amount sent along has to match it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"service_id": EXAMPLE_ID, "starts_at": "2026-12-01T10:00:00+01:00"}]}
+    )
+
+    service_id: UUID
+    starts_at: Utc = Field(description="With an offset; a time of day alone would be ambiguous")
+    checkout: Literal["payment_intent", "hosted", "embedded"] = "payment_intent"
+    notes: Prose | None = Field(default=None, max_length=2000, description="For the provider")
+    amount: Amount | None = None
+    currency: Currency | None = None
+
+
+class CancelBooking(Shape):
+    """Why, in the caller's own words."""
+
+    reason: Prose | None = Field(default=None, max_length=500)
+
+
+class ConfirmPayment(Shape):
+    """The payment that the client has just made."""
+
+    payment_intent_id: Line = Field(min_length=1, max_length=255, examples=["pi_3Q…"])
+
+
+class ResolveStep(Shape):
+    """What ops decide about a parked step."""
+
+    step: Step
+    action: Action
+    reason: Prose = Field(min_length=1, max_length=500)
+    object_id: Line | None = Field(
+        default=None, min_length=1, max_length=255, description="The Stripe object to adopt"
+    )
+
+
+class SessionPart(Shape):
+    """The block of the provider's time."""
+
+    id: UUID
+    status: SessionStatus
+    starts_at: datetime
+    ends_at: datetime
+
+
+class PaymentPart(Shape):
+    """The client's money. Fee and share are what the money kept so far would divide into."""
+
+    status: PaymentStatus
+    plan: PaymentPlan
+    amount: int
+    currency: str
+    amount_captured: int
+    amount_refunded: int
+    platform_fee: int
+    provider_share: int
+    payment_intent_id: str | None
+    checkout_session_id: str | None = None
+    capture_before: datetime | None = Field(description="When the card network lets the authorization go")
+
+
+class PayoutPart(Shape):
+    """The provider's money."""
+
+    status: PayoutStatus
+    amount: int
+    debt_netted: int = 0
+    due_at: datetime
+    transfer_id: str | None
+    payout_id: str | None = None
+
+
+class AttentionPart(Shape):
+    """A step that people are looking into."""
+
+    step: str
+    message: str
+    since: datetime
+
+
+class CheckoutPart(Shape):
+    """What the client's browser needs in order to pay."""
+
+    kind: Literal["payment_intent"] = "payment_intent"
+    client_secret: str | None = Field(description="For Stripe.js; read from Stripe now, kept nowhere")
+    url: str | None = None
+    publishable_key: str
+
+
+class BookingResource(Shape):
+    """One client's seat, and the money for it."""
+
+    id: UUID
+    status: BookingStatus
+    status_reason: str | None
+    service_id: UUID
+    provider_id: UUID
+    client_id: str
+    session: SessionPart
+    payment: PaymentPart
+    payout: PayoutPart | None
+    reported_outcome: ReportedOutcome | None
+    attention: AttentionPart | None
+    expires_at: datetime = Field(description="When the payment window ends")
+    accepted_at: datetime | None
+    workflow_id: str
+    created_at: datetime
+    checkout: CheckoutPart | None = Field(default=None, description="While payment is open, to its client")
+
+
+class BookingPage(Shape):
+    """Some bookings, the newest first."""
+
+    items: list[BookingResource]
+    next_cursor: str | None = Field(description="Give it as `cursor` to get the next page")
+
+
+class PendingBooking(Shape):
+    """Accepted, and not made yet: ask for it at `Location`."""
+
+    id: UUID
+    status: Literal[BookingStatus.PENDING] = BookingStatus.PENDING
+    workflow_id: str
+
+
+class CancellationQuote(Shape):
+    """What cancelling now would cost, by the code that will charge it."""
+
+    booking_id: UUID
+    booking_status: BookingStatus = Field(description="What the booking would become")
+    amount: int
+    keep: int
+    give_back: int
+    currency: str
+
+
+BOOKING_EXAMPLE: Final[dict[str, Any]] = {
+    "id": EXAMPLE_ID,
+    "status": "PENDING",
+    "status_reason": None,
+    "service_id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+    "provider_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+    "client_id": "client-1",
+    "session": {
+        "id": "9b2d3c54-8f0e-5b2c-8c52-0f8f6d5a1a77",
+        "status": "DRAFT",
+        "starts_at": "2026-12-01T09:00:00Z",
+        "ends_at": "2026-12-01T10:00:00Z",
+    },
+    "payment": {
+        "status": "PENDING",
+        "plan": "authorize_now",
+        "amount": 12000,
+        "currency": "eur",
+        "amount_captured": 0,
+        "amount_refunded": 0,
+        "platform_fee": 2400,
+        "provider_share": 9600,
+        "payment_intent_id": "pi_3Q…",
+        "checkout_session_id": None,
+        "capture_before": None,
+    },
+    "payout": None,
+    "reported_outcome": None,
+    "attention": None,
+    "expires_at": "2026-11-30T12:30:00Z",
+    "accepted_at": None,
+    "workflow_id": f"booking-{EXAMPLE_ID}",
+    "created_at": "2026-11-30T12:00:00Z",
+    "checkout": {
+        "kind": "payment_intent",
+        "client_secret": "pi_3Q…_secret_…",
+        "url": None,
+        "publishable_key": "pk_test_…",
+    },
+}
