@@ -79,7 +79,7 @@ async def record_intent(session: AsyncSession, payment_id: UUID, intent: Intent,
         target,
         context,
         charge_id=charge.id if charge else payment.charge_id,
-        capture_before=charge.capture_before if charge else payment.capture_before,
+        capture_before=(charge and charge.capture_before) or payment.capture_before,
         amount_captured=intent.amount_received,
     )
     if moved and target is PaymentStatus.CAPTURED:
