@@ -1,0 +1,103 @@
+"""`make demo`: through the stack that runs on RUN_DIR, or through one of its own that it takes away again."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import httpx
+from rich.console import Console
+
+from models.money import display
+from sandbox import configuration, launch
+from sandbox.client import Outside, StackDescription, outside
+from sandbox.demo.board import Board, show_outcomes
+from sandbox.demo.play import Played, play_all
+from sandbox.demo.scenarios import SCENARIOS
+from sandbox.demo.stage import CURRENCY, Pace
+from sandbox.errors import SandboxError
+
+PATIENCE: Final = 60.0
+"""Seconds that everything together may take once the stack is there."""
+
+FILE_WIDTH: Final = 120
+"""Columns where there is no terminal to ask."""
+
+
+@asynccontextmanager
+async def stack_to_use(console: Console) -> AsyncIterator[StackDescription]:
+    """The stack of RUN_DIR if it answers, else a new one on free ports in a temporary directory."""
+    found = StackDescription.read(configuration.read().run_dir)
+    if found is not None and await _answers(found):
+        console.print(f"Playing through the running stack at {found.api_url}.", highlight=False)
+        yield found
+        return
+    console.print("No stack is running: starting one for this demo (a few seconds) ...", highlight=False)
+    with launch.temporary_run_dir() as run_dir:
+        async with launch.running(run_dir) as started:
+            yield started
+            console.print("Stopping the stack of this demo; its links end with it.", highlight=False)
+
+
+async def _answers(stack: StackDescription) -> bool:
+    async with httpx.AsyncClient(base_url=stack.api_url, timeout=5, trust_env=False) as http:
+        try:
+            return (await http.get("/readyz")).is_success
+        except httpx.TransportError:
+            return False
+
+
+async def demo(console: Console) -> bool:
+    """Play, show, check; True when every booking ended as it has to and every cent is accounted for."""
+    async with stack_to_use(console) as stack, outside(stack) as everybody:
+        began = time.monotonic()
+        played = await _play(everybody, console)
+        show_outcomes(console, stack, played)
+        seconds = time.monotonic() - began
+        return _verdict(console, played, seconds)
+
+
+async def _play(everybody: Outside, console: Console) -> list[Played]:
+    with Board(console, [scenario.name for scenario in SCENARIOS]) as board:
+        return await asyncio.wait_for(play_all(everybody, SCENARIOS, Pace(), board.say), PATIENCE)
+
+
+def _verdict(console: Console, played: Sequence[Played], seconds: float) -> bool:
+    wrong = [f"{one.scenario.name}: {sentence}" for one in played for sentence in one.wrong]
+    for sentence in wrong:
+        console.print(f"NOT AS IT SHOULD BE: {sentence}", style="bold red", soft_wrap=True, highlight=False)
+    if wrong:
+        return False
+    figures = [one.figures for one in played if one.figures is not None]
+    captured, refunded, platform, sent = (
+        display(sum(getattr(each, name) for each in figures), CURRENCY)
+        for name in ("captured", "refunded", "platform_net", "transferred")
+    )
+    console.print(
+        f"The money adds up: captured {captured} = refunded {refunded} + platform {platform} "
+        f"+ providers {sent}, and nothing is held. Ledger and Stripe agree on all {len(played)} bookings, "
+        f"{seconds:.0f} s.",
+        soft_wrap=True,
+        highlight=False,
+    )
+    return True
+
+
+def main() -> None:
+    """Exit with 0 only when everything adds up."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    try:
+        fine = asyncio.run(demo(console))
+    except SandboxError as error:
+        sys.exit(str(error))
+    except TimeoutError:
+        sys.exit(f"The demo was not over after {PATIENCE:.0f} s.")
+    sys.exit(0 if fine else 1)
+
+
+if __name__ == "__main__":
+    main()
