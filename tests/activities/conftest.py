@@ -1,0 +1,37 @@
+"""A Stripe of these tests' own, so that their faults and their clock disturb nobody else."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from stripe import HTTPXClient
+from temporalio.client import Client
+
+from activities.stripe_gateway import StripeGateway
+from models.database import Database
+from sandbox.stripe.server import Running, running
+from tests.activities.desk import Desk
+from tests.sandbox.stripe.conftest import Control, client_of
+
+
+@pytest.fixture(scope="session")
+async def outside() -> AsyncIterator[Running]:
+    async with running() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+async def busy_desk(database: Database, temporal: Client, outside: Running) -> AsyncIterator[Desk]:
+    gateway = StripeGateway.connect(outside.secret_key, outside.url)
+    http = HTTPXClient(timeout=10)
+    sdk = client_of(outside.url, outside.secret_key, http)
+    async with Control(base_url=outside.url) as control:
+        yield Desk(database, gateway, temporal, sdk, control)
+    await http.close_async()  # type: ignore[no-untyped-call]
+    await gateway.close()
+
+
+@pytest.fixture
+async def desk(busy_desk: Desk) -> Desk:
+    """Everything a money step needs, with Stripe as good as new."""
+    await busy_desk.control.ask("POST", "/reset", webhook_endpoints=True)
+    return busy_desk

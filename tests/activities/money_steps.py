@@ -1,0 +1,197 @@
+"""Every money step of the saga: what comes before it, how it is done, and where it leaves the money."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from activities.wiring import Activities
+from tests.activities.desk import (
+    CHARGE_NOW,
+    CLIENT,
+    PROVIDER,
+    Desk,
+    Picture,
+    abandoned,
+    cancelled_by,
+    completed,
+    do,
+)
+from tests.support.shop import Shop
+
+# 120.00 EUR: the platform takes 20 %, the sandbox's Stripe 2.9 % and 0.30.
+PRICE: Final = 12_000
+HALF: Final = PRICE // 2
+STRIPE_FEE: Final = 378
+STRIPE_FEE_ON_HALF: Final = 204
+SHARE: Final = 9_600
+FEE: Final = 2_400
+
+
+@dataclass(frozen=True)
+class MoneyStep:
+    """`before` makes a booking that is ready for the step; `kind` is the write that the step is about."""
+
+    name: str
+    kind: str
+    path: str
+    before: Callable[[Desk, Shop], Awaitable[UUID]]
+    act: Callable[[Activities, UUID], Awaitable[object]]
+    ends: Picture
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+    async def prepare(self, desk: Desk) -> UUID:
+        """A booking of a shop of its own, ready for this step."""
+        return await self.before(desk, await desk.shop(amount=PRICE, policy=dict(self.policy)))
+
+
+_CAPTURED: Final = {"stripe_balance": PRICE - STRIPE_FEE, "held": -PRICE, "stripe_fees": STRIPE_FEE}
+_KEPT_HALF: Final = {
+    "stripe_balance": HALF - STRIPE_FEE_ON_HALF,
+    "held": -HALF,
+    "stripe_fees": STRIPE_FEE_ON_HALF,
+}
+_TAKEN: Final = {"capture": 1, "stripe_fee": 1}
+
+OPEN_CUSTOMER: Final = MoneyStep(
+    "open_payment: customer",
+    kind="customer",
+    path="/v1/customers",
+    before=Desk.reserved,
+    act=lambda activities, booking_id: activities.payments.open_payment(do(booking_id)),
+    ends=Picture(),
+)
+OPEN_INTENT: Final = MoneyStep(
+    "open_payment: intent",
+    kind="intent",
+    path="/v1/payment_intents",
+    before=Desk.reserved,
+    act=lambda activities, booking_id: activities.payments.open_payment(do(booking_id)),
+    ends=Picture(),
+)
+CAPTURE: Final = MoneyStep(
+    "settle: capture",
+    kind="capture",
+    path="/v1/payment_intents/*/capture",
+    before=Desk.confirmed,
+    act=lambda activities, booking_id: activities.payments.settle(completed(booking_id)),
+    ends=Picture(
+        booking="COMPLETED",
+        payment="CAPTURED",
+        payout="HELD",
+        books=_CAPTURED,
+        journals=_TAKEN,
+        intents=("succeeded",),
+        captured=PRICE,
+    ),
+)
+FORFEIT: Final = MoneyStep(
+    "settle: capture a part",
+    kind="capture",
+    path="/v1/payment_intents/*/capture",
+    before=Desk.confirmed,
+    act=lambda activities, booking_id: activities.payments.settle(cancelled_by(CLIENT, booking_id)),
+    ends=Picture(
+        booking="FORFEIT",
+        payment="CAPTURED",
+        payout="HELD",
+        books=_KEPT_HALF,
+        journals=_TAKEN,
+        intents=("succeeded",),
+        captured=HALF,
+    ),
+)
+VOID: Final = MoneyStep(
+    "settle: void",
+    kind="cancel",
+    path="/v1/payment_intents/*/cancel",
+    before=Desk.confirmed,
+    act=lambda activities, booking_id: activities.payments.settle(cancelled_by(PROVIDER, booking_id)),
+    ends=Picture(booking="CANCELLED", payment="VOIDED", intents=("canceled",)),
+)
+REFUND: Final = MoneyStep(
+    "settle: refund a part",
+    kind="refund",
+    path="/v1/refunds",
+    policy=CHARGE_NOW,
+    before=Desk.confirmed,
+    act=lambda activities, booking_id: activities.payments.settle(cancelled_by(CLIENT, booking_id)),
+    ends=Picture(
+        booking="FORFEIT",
+        payment="PARTIALLY_REFUNDED",
+        payout="HELD",
+        books={"stripe_balance": HALF - STRIPE_FEE, "held": -HALF, "stripe_fees": STRIPE_FEE},
+        journals=_TAKEN | {"refund": 1},
+        intents=("succeeded",),
+        captured=PRICE,
+        refunds=(HALF,),
+    ),
+)
+GIVE_BACK_VOID: Final = MoneyStep(
+    "give_back: void",
+    kind="cancel",
+    path="/v1/payment_intents/*/cancel",
+    before=Desk.paid,
+    act=lambda activities, booking_id: activities.payments.give_back(abandoned(booking_id)),
+    ends=Picture(payment="VOIDED", intents=("canceled",)),
+)
+GIVE_BACK_REFUND: Final = MoneyStep(
+    "give_back: refund",
+    kind="refund",
+    path="/v1/refunds",
+    policy=CHARGE_NOW,
+    before=Desk.paid,
+    act=lambda activities, booking_id: activities.payments.give_back(abandoned(booking_id)),
+    ends=Picture(
+        payment="REFUNDED",
+        books={"stripe_balance": -STRIPE_FEE, "stripe_fees": STRIPE_FEE},
+        journals=_TAKEN | {"refund": 1},
+        intents=("succeeded",),
+        captured=PRICE,
+        refunds=(PRICE,),
+    ),
+)
+CLOSE: Final = MoneyStep(
+    "close_payment: cancel",
+    kind="cancel",
+    path="/v1/payment_intents/*/cancel",
+    before=Desk.opened,
+    act=lambda activities, booking_id: activities.payments.close_payment(do(booking_id)),
+    ends=Picture(payment="VOIDED", intents=("canceled",)),
+)
+PAY_OUT: Final = MoneyStep(
+    "pay_out: transfer",
+    kind="transfer",
+    path="/v1/transfers",
+    before=Desk.earned,
+    act=lambda activities, booking_id: activities.payouts.pay_out(do(booking_id)),
+    ends=Picture(
+        booking="COMPLETED",
+        payment="CAPTURED",
+        payout="PAID",
+        books={
+            "stripe_balance": PRICE - STRIPE_FEE - SHARE,
+            "stripe_fees": STRIPE_FEE,
+            "platform_revenue": -FEE,
+        },
+        journals=_TAKEN | {"allocation": 1, "transfer": 1},
+        intents=("succeeded",),
+        captured=PRICE,
+        transfers=(SHARE,),
+    ),
+)
+
+MONEY_STEPS: Final = (
+    OPEN_CUSTOMER,
+    OPEN_INTENT,
+    CAPTURE,
+    FORFEIT,
+    VOID,
+    REFUND,
+    GIVE_BACK_VOID,
+    GIVE_BACK_REFUND,
+    CLOSE,
+    PAY_OUT,
+)
+CREATING: Final = (OPEN_CUSTOMER, OPEN_INTENT, REFUND, GIVE_BACK_REFUND, PAY_OUT)
+"""Steps whose write makes an object: where doing it twice makes two."""

@@ -1,0 +1,62 @@
+"""Dying at a chosen boundary: after a commit, before a write to Stripe, after Stripe has acted."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from activities import stripe_gateway
+from models.database import Database
+
+T = TypeVar("T")
+
+
+class Killed(Exception):
+    """The process died here; nothing that it would have done next was done."""
+
+
+class Tripwire:
+    """Counts the boundaries that a crash can fall on, and kills at the chosen one."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self.crossed: list[str] = []
+
+    def cross(self, boundary: str) -> None:
+        self.crossed.append(boundary)
+        if len(self.crossed) == self._at:
+            raise Killed(boundary)
+
+    @contextmanager
+    def on_writes(self) -> Iterator[None]:
+        """Stand on both sides of every write to Stripe: they all leave through one function."""
+        write = stripe_gateway._write
+
+        async def mortal(call: Coroutine[Any, Any, Any]) -> Any:
+            try:
+                self.cross("before the write")
+            except Killed:
+                call.close()
+                raise
+            answer = await write(call)
+            self.cross("after the write")
+            return answer
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stripe_gateway, "_write", mortal)
+            yield
+
+
+class MortalDatabase(Database):
+    """Every committed transaction is a boundary."""
+
+    def __init__(self, database: Database, tripwire: Tripwire) -> None:
+        super().__init__(database.engine)
+        self._tripwire = tripwire
+
+    async def run(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        result = await super().run(work)
+        self._tripwire.cross("after a commit")
+        return result
