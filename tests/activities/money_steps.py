@@ -193,5 +193,3 @@ MONEY_STEPS: Final = (
     CLOSE,
     PAY_OUT,
 )
-CREATING: Final = (OPEN_CUSTOMER, OPEN_INTENT, REFUND, GIVE_BACK_REFUND, PAY_OUT)
-"""Steps whose write makes an object: where doing it twice makes two."""

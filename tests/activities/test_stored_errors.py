@@ -1,0 +1,100 @@
+"""A 500 that Stripe keeps under a key: proved to hide nothing before another key is used (FAULTS S1)."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from activities.errors import Failure, StripeFailure
+from activities.operations import ABSENCE
+from models.states import OperationState
+from tests.activities.desk import Desk, do, now
+from tests.activities.money_steps import MONEY_STEPS, PAY_OUT, MoneyStep
+
+
+class Clock:
+    """Wall time that a test moves."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return now() + self._ahead
+
+    def pass_by(self, duration: timedelta) -> None:
+        self._ahead += duration
+
+
+async def store_a_500(desk: Desk, step: MoneyStep, booking_id: UUID, *, acted: bool) -> None:
+    match = {"key": f"booking:{booking_id}:{step.kind}:*"}
+    await desk.control.fault("cached_500", step.path, match=match, acted=acted)
+
+
+@pytest.mark.parametrize("step", MONEY_STEPS, ids=lambda step: step.name)
+async def test_a_stored_500_behind_which_stripe_acted_is_looked_up(desk: Desk, step: MoneyStep) -> None:
+    booking_id = await step.prepare(desk)
+    await store_a_500(desk, step, booking_id, acted=True)
+    with pytest.raises(StripeFailure) as broken:
+        await step.act(desk.activities(), booking_id)
+    assert broken.value.failure is Failure.STRIPE_INDETERMINATE
+    await step.act(desk.activities(), booking_id)
+    assert await desk.picture(booking_id) == step.ends
+    assert len(await desk.operations(booking_id, step.kind)) == 1
+
+
+async def test_a_stored_500_needs_two_empty_look_ups_a_minute_apart_before_a_new_key(desk: Desk) -> None:
+    booking_id = await PAY_OUT.prepare(desk)
+    await store_a_500(desk, PAY_OUT, booking_id, acted=False)
+    clock = Clock()
+    _, payouts = desk.with_parts(now=clock)
+
+    async def refused() -> bool:
+        with pytest.raises(StripeFailure) as broken:
+            await payouts.pay_out(do(booking_id))
+        assert broken.value.failure is Failure.STRIPE_INDETERMINATE
+        return broken.value.replayed
+
+    assert not await refused()  # the 500 itself, which may yet have been a passing one
+    assert await refused()  # it comes again: from now on it is known to be stored
+    assert await refused()  # the first look-up that counts found nothing
+    clock.pass_by(ABSENCE - timedelta(seconds=1))
+    assert await refused()
+    assert [attempt.state for attempt in await desk.operations(booking_id, "transfer")] == [
+        OperationState.UNKNOWN
+    ]
+    clock.pass_by(timedelta(seconds=2))
+    await payouts.pay_out(do(booking_id))
+    assert await desk.picture(booking_id) == PAY_OUT.ends
+    attempts = await desk.operations(booking_id, "transfer")
+    assert [attempt.state for attempt in attempts] == [OperationState.FAILED, OperationState.SUCCEEDED]
+    assert attempts[0].request == attempts[1].request
+    assert attempts[0].key != attempts[1].key
+
+
+@pytest.mark.parametrize("step", MONEY_STEPS, ids=lambda step: step.name)
+async def test_after_a_stored_500_every_step_comes_to_its_end_under_a_second_key(
+    desk: Desk, step: MoneyStep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking_id = await step.prepare(desk)
+    await store_a_500(desk, step, booking_id, acted=False)
+    monkeypatch.setattr("activities.operations.ABSENCE", timedelta(0))
+    for _ in range(3):
+        with pytest.raises(StripeFailure):
+            await step.act(desk.activities(), booking_id)
+    await step.act(desk.activities(), booking_id)
+    assert await desk.picture(booking_id) == step.ends
+    assert len(await desk.operations(booking_id, step.kind)) == 2
+
+
+async def test_a_server_error_that_is_not_stored_never_leads_to_a_new_key(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking_id = await PAY_OUT.prepare(desk)
+    monkeypatch.setattr("activities.operations.ABSENCE", timedelta(0))
+    await desk.control.fault("fail_before", PAY_OUT.path, times=5)
+    for _ in range(5):
+        with pytest.raises(StripeFailure):
+            await PAY_OUT.act(desk.activities(), booking_id)
+    await PAY_OUT.act(desk.activities(), booking_id)
+    assert await desk.picture(booking_id) == PAY_OUT.ends
+    assert len(await desk.operations(booking_id, "transfer")) == 1
