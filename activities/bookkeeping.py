@@ -109,6 +109,11 @@ def _poster(
     return post
 
 
+def surplus(payment: Payment, keep: int) -> int:
+    """What has to go back, in minor units, so that just `keep` stays; refunds on their way count."""
+    return payment.amount_captured - payment.amount_refunded - keep
+
+
 async def next_refund_id(session: AsyncSession, payment: Payment) -> UUID:
     """The refund that comes next: one that never reached Stripe is taken up again."""
     made = await session.scalar(

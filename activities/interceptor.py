@@ -23,7 +23,12 @@ class StepInterceptor(Interceptor):
 class _Step(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         info = activity.info()
-        with bound_contextvars(step=info.activity_type, workflow_id=info.workflow_id, attempt=info.attempt):
+        with bound_contextvars(
+            step=info.activity_type,
+            attempt=info.attempt,
+            booking_id=(info.workflow_id or "").removeprefix("booking-"),
+            correlation_id=info.workflow_run_id,
+        ):
             try:
                 return await super().execute_activity(input)
             except Exception as error:

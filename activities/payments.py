@@ -126,9 +126,8 @@ class PaymentActivities(PaymentSteps):
         """Make sure that just `keep` minor units stay; `then` is written with the last of it."""
         payment = rows.payment
         if payment.status in MONEY_TAKEN:
-            surplus = payment.amount_captured - payment.amount_refunded - keep
-            if surplus > 0:
-                await self._give_back_captured(payment, surplus, context, then)
+            if bookkeeping.surplus(payment, keep) > 0:
+                await self._give_back_captured(payment, keep, context, then)
         elif keep and payment.status in PAYMENT_GONE:
             raise StepError(
                 Failure.AUTHORIZATION_EXPIRED, f"{payment.payment_intent_id} can no longer be captured"
@@ -153,10 +152,10 @@ class PaymentActivities(PaymentSteps):
         return True
 
     async def _give_back_captured(
-        self, payment: Payment, surplus: int, context: Change, then: bookkeeping.Then
+        self, payment: Payment, keep: int, context: Change, then: bookkeeping.Then
     ) -> None:
         row_id = await self._database.run(lambda session: bookkeeping.next_refund_id(session, payment))
-        await self._operations.perform(self._refund_of(payment, row_id, surplus, context, then))
+        await self._operations.perform(self._refund_of(payment, row_id, keep, context, then))
 
     # --- the writes -----------------------------------------------------------------------------
 
@@ -230,10 +229,15 @@ class PaymentActivities(PaymentSteps):
         return Task(self._writes.cancel, payment.booking_id, payment.id, freeze, record)
 
     def _refund_of(
-        self, payment: Payment, row_id: UUID, surplus: int, context: Change, then: bookkeeping.Then
+        self, payment: Payment, row_id: UUID, keep: int, context: Change, then: bookkeeping.Then
     ) -> Task[CreateRefund, RefundObject]:
-        async def freeze(session: AsyncSession) -> CreateRefund:
-            await bookkeeping.draft_refund(session, payment, row_id, surplus, context)
+        async def freeze(session: AsyncSession) -> CreateRefund | None:
+            # Another run may have given it back since `payment` was read.
+            row = await session.get_one(Payment, payment.id, with_for_update=True)
+            surplus = bookkeeping.surplus(row, keep)
+            if surplus <= 0:
+                return None
+            await bookkeeping.draft_refund(session, row, row_id, surplus, context)
             return CreateRefund(payment_intent=payment.payment_intent_id or "", amount=surplus)
 
         async def record(session: AsyncSession, refund: RefundObject) -> None:
