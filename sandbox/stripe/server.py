@@ -15,6 +15,8 @@ from sandbox.stripe.settings import Settings
 
 GRACE_SECONDS = 1
 BACKLOG = 2048
+# Longer than clients keep an idle connection (httpx: 5 s), or the two would race and requests be lost.
+KEEP_ALIVE_SECONDS = 75
 
 
 class Protocol(H11Protocol):
@@ -93,7 +95,12 @@ async def running(
     url = f"http://{host}:{listener.getsockname()[1]}"
     app.state.sandbox.base_url = url
     config = uvicorn.Config(
-        app, http=Protocol, ws="none", log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS
+        app,
+        http=Protocol,
+        ws="none",
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
