@@ -182,7 +182,7 @@ class Parts:
     def api(self) -> Child:
         """Return the API."""
         argv = [sys.executable, "-m", "uvicorn", "api.app:create_app", "--factory", "--host", HOST]
-        argv += ["--port", str(self.ports["API_PORT"]), "--timeout-graceful-shutdown", "5"]
+        argv += ["--port", str(self.ports["API_PORT"]), "--timeout-graceful-shutdown", "5", "--no-access-log"]
         ready = http_probe(f"{self.api_url}/healthz", f"{self.api_url}/readyz")
         return Child(name="api", argv=argv, ready=ready, env=self.environment(), cwd=ROOT)
 
