@@ -5,7 +5,6 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,17 +18,8 @@ from starlette.routing import Route
 
 from sandbox.stripe.server import Running, Server, bind, running
 
-HERE = Path(__file__).parent
 DEADLINE_SECONDS = 20.0
 SECRET = "whsec_test"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The SDK passes its form to httpx in a way that httpx deprecates; that is theirs to change."""
-    theirs = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(theirs)
 
 
 async def until(look: Callable[[], Awaitable[Any]]) -> Any:
