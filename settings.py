@@ -17,7 +17,7 @@ from models.policy import Policy
 class PolicyDefaults(BaseSettings):
     """Policy defaults that a deployment may set; ISO 8601 durations."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     payment_window: timedelta | None = None
     approval_window: timedelta | None = None
@@ -35,7 +35,9 @@ class PolicyDefaults(BaseSettings):
 class StripeSettings(BaseSettings):
     """How to reach Stripe; `api_base` unset means Stripe itself."""
 
-    model_config = SettingsConfigDict(env_prefix="STRIPE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="STRIPE_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     secret_key: SecretStr = Field(min_length=1)
     publishable_key: str = ""
@@ -45,7 +47,7 @@ class StripeSettings(BaseSettings):
 class WorkerSettings(BaseSettings):
     """What the worker and `ops.py` need."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     database_url: str
     metrics_port: int | None = None
@@ -56,7 +58,7 @@ class WorkerSettings(BaseSettings):
 class ApiSettings(BaseSettings):
     """What the HTTP API needs besides the database and Stripe."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     database_url: str
     stripe_webhook_secret: SecretStr = Field(min_length=1)

@@ -253,6 +253,8 @@ def _failure(error: stripe.StripeError, silence: Failure) -> StripeFailure:
 def _classify(error: stripe.StripeError, silence: Failure) -> Failure:
     if error.code in CODES:
         return CODES[error.code]
+    if getattr(error, "param", None) == "destination":
+        return Failure.PROVIDER_NOT_PAYABLE
     status = error.http_status
     if isinstance(error, stripe.IdempotencyError) and status != 409:  # noqa: PLR2004 - HTTP
         return Failure.STRIPE_KEY_CONFLICT

@@ -183,6 +183,8 @@ class Parts:
         """Return the API."""
         argv = [sys.executable, "-m", "uvicorn", "api.app:create_app", "--factory", "--host", HOST]
         argv += ["--port", str(self.ports["API_PORT"]), "--timeout-graceful-shutdown", "5", "--no-access-log"]
+        # A server that drops idle connections before its clients do loses the request that crosses it.
+        argv += ["--timeout-keep-alive", "75"]
         ready = http_probe(f"{self.api_url}/healthz", f"{self.api_url}/readyz")
         return Child(name="api", argv=argv, ready=ready, env=self.environment(), cwd=ROOT)
 
