@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.records import load
+from activities.records import load, lock_payment
 from activities.stripe_objects import Intent, RefundObject
 from models import ledger
 from models.keys import row_id_for
@@ -66,7 +66,7 @@ async def nothing_more(session: AsyncSession, context: Change) -> None:
 
 async def record_intent(session: AsyncSession, payment_id: UUID, intent: Intent, context: Change) -> None:
     """Bring the payment to where Stripe says it is; news from the past change nothing (TRAPS 16)."""
-    payment = await session.get_one(Payment, payment_id, with_for_update=True)
+    payment = await lock_payment(session, context.booking_id, payment_id)
     target = STRIPE_SAYS.get(intent.status)
     if target is PaymentStatus.VOIDED and _expired(payment, intent):
         target = PaymentStatus.EXPIRED
@@ -152,6 +152,7 @@ async def refunded(
     session: AsyncSession, payment_id: UUID, row_id: UUID, made: RefundObject, context: Change
 ) -> bool:
     """Money left for the client, or is leaving; False when Stripe could not send it."""
+    payment = await lock_payment(session, context.booking_id, payment_id)
     refund = await session.get_one(Refund, row_id, with_for_update=True)
     refund.refund_id = made.id
     if made.status in ("failed", "canceled"):
@@ -159,7 +160,6 @@ async def refunded(
         return False
     if made.status == "succeeded":
         await move(session, refund, RefundStatus.SUCCEEDED, context)
-    payment = await session.get_one(Payment, payment_id, with_for_update=True)
     total = payment.amount_refunded + made.amount
     whole = total == payment.amount_captured
     target = PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED

@@ -13,7 +13,7 @@ from activities import bookkeeping
 from activities.decisions import abandon, decide
 from activities.errors import Failure, StepError, StripeFailure
 from activities.operations import Operations, Task
-from activities.records import Records, change, load, state
+from activities.records import Records, change, load, lock_payment, state
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import (
     CancelIntent,
@@ -195,7 +195,7 @@ class PaymentActivities(PaymentSteps):
             )
 
         async def record(session: AsyncSession, intent: Intent) -> None:
-            row = await session.get_one(Payment, payment.id, with_for_update=True)
+            row = await lock_payment(session, payment.booking_id, payment.id)
             row.payment_intent_id = intent.id
 
         return Task(self._writes.intent, booking.id, payment.id, freeze, record)
@@ -216,7 +216,7 @@ class PaymentActivities(PaymentSteps):
         self, payment: Payment, context: Change, then: bookkeeping.Then
     ) -> Task[CancelIntent, Intent]:
         async def freeze(session: AsyncSession) -> CancelIntent | None:
-            row = await session.get_one(Payment, payment.id, with_for_update=True)
+            row = await lock_payment(session, payment.booking_id, payment.id)
             if row.payment_intent_id is not None:
                 return CancelIntent(payment_intent=row.payment_intent_id)
             await move(session, row, PaymentStatus.VOIDED, context)
@@ -233,7 +233,7 @@ class PaymentActivities(PaymentSteps):
     ) -> Task[CreateRefund, RefundObject]:
         async def freeze(session: AsyncSession) -> CreateRefund | None:
             # Another run may have given it back since `payment` was read.
-            row = await session.get_one(Payment, payment.id, with_for_update=True)
+            row = await lock_payment(session, payment.booking_id, payment.id)
             surplus = bookkeeping.surplus(row, keep)
             if surplus <= 0:
                 return None

@@ -49,6 +49,12 @@ async def load(session: AsyncSession, booking_id: UUID, *, lock: bool = False) -
     return Records(booking, block, payment, (await session.scalars(payouts)).one_or_none())
 
 
+async def lock_payment(session: AsyncSession, booking_id: UUID, payment_id: UUID) -> Payment:
+    """A payment as it is now, locked in the order of `load`: its booking first."""
+    await session.get_one(Booking, booking_id, with_for_update=True)
+    return await session.get_one(Payment, payment_id, with_for_update=True)
+
+
 async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: bool = False) -> BookingState:
     """The booking as the workflow sees it."""
     rows = await load(session, booking_id)

@@ -1,33 +1,67 @@
-"""Two runs of one step, one of them overtaken by the other in the middle (FAULTS K2)."""
+"""Two runs of one step, one of them overtaken by the other in the middle (FAULTS K2, P2)."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from activities import bookkeeping
 from tests.activities.desk import Desk
-from tests.activities.money_steps import REFUND
+from tests.activities.money_steps import CAPTURE, REFUND, VOID, MoneyStep
+from tests.sandbox.stripe.conftest import until
+
+
+class Nap:
+    """Puts the first caller of a function to sleep before it does anything."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, function: str) -> None:
+        self._function: Callable[..., Any] = getattr(bookkeeping, function)
+        self._asleep, self._awake = asyncio.Event(), asyncio.Event()
+        patch.setattr(bookkeeping, function, self._slow)
+
+    async def _slow(self, *arguments: Any, **values: Any) -> Any:
+        if not self._asleep.is_set():
+            self._asleep.set()
+            await self._awake.wait()
+        return await self._function(*arguments, **values)
+
+    @asynccontextmanager
+    async def taken_by(self, run: Any) -> AsyncIterator[None]:
+        """While the block runs, `run` sleeps; then it goes on to its end."""
+        sleeper = asyncio.ensure_future(run)
+        await self._asleep.wait()
+        yield
+        self._awake.set()
+        await sleeper
 
 
 async def test_a_run_that_slept_through_anothers_refund_does_not_refund_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booking_id = await REFUND.prepare(desk)
-    number_of = bookkeeping.next_refund_id
-    asleep, awake = asyncio.Event(), asyncio.Event()
-
-    async def slow(*arguments: Any) -> UUID:
-        asleep.set()
-        await awake.wait()
-        return await number_of(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(bookkeeping, "next_refund_id", slow)
-        zombie = asyncio.ensure_future(REFUND.act(desk.activities(), booking_id))
-        await asleep.wait()
-    await REFUND.act(desk.activities(), booking_id)
-    awake.set()
-    await zombie
+    nap = Nap(monkeypatch, "next_refund_id")
+    async with nap.taken_by(REFUND.act(desk.activities(), booking_id)):
+        await REFUND.act(desk.activities(), booking_id)
     assert await desk.picture(booking_id) == REFUND.ends
+
+
+@pytest.mark.parametrize("step", [CAPTURE, VOID, REFUND], ids=lambda step: step.name)
+async def test_runs_that_meet_in_the_database_wait_in_line_and_never_deadlock(
+    desk: Desk, step: MoneyStep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.database.RETRIED", frozenset())  # a deadlock would surface
+    booking_id = await step.prepare(desk)
+    nap = Nap(monkeypatch, "move")  # the first run holds the payment
+
+    async def somebody_waits() -> bool:
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(await desk.database.run(lambda session: session.scalar(waiting)))
+
+    async with nap.taken_by(step.act(desk.activities(), booking_id)):
+        second = asyncio.ensure_future(step.act(desk.activities(), booking_id))
+        await until(somebody_waits)
+    await second
+    assert await desk.picture(booking_id) == step.ends
