@@ -1,0 +1,23 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.launch import temporary_run_dir
+from tests.e2e.stacks import Stack, running
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    with temporary_run_dir() as directory:
+        yield directory
+
+
+@pytest.fixture(scope="module")
+async def stack() -> AsyncIterator[Stack]:
+    """One stack for all of a module's tests."""
+    with temporary_run_dir() as directory:
+        async with running(
+            directory, PAYMENT_WINDOW="PT6S", COMPLETION_GRACE="PT2S", PAYOUT_HOLD="PT2S"
+        ) as ready:
+            yield ready

@@ -1,0 +1,114 @@
+"""`kill -9` of every part that holds something, while bookings are in every stage of their lives.
+
+`E2E_ROUNDS=20 E2E_SEED=7` plays more of it; the seed of a run is in its output.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sandbox.client import Json
+from sandbox.demo.play import Played, Tell, play_all
+from sandbox.demo.scenarios import SCENARIOS, Scenario
+from sandbox.demo.stage import Pace, Stage
+from tests.e2e.processes import kill, part
+from tests.e2e.stacks import PATIENCE, Stack, running
+
+ROUNDS = int(os.environ.get("E2E_ROUNDS", "1"))
+SEED = int(os.environ.get("E2E_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+
+VICTIMS = {"worker": "worker.py", "api": "api.app", "temporal": "temporal server", "postgres": "postgres -D"}
+COPIES = 2
+"""Bookings of each kind in every round."""
+
+ARRIVALS = 9.0
+"""Seconds over which a round's bookings arrive."""
+
+PACE = Pace(
+    unpaid_window=timedelta(seconds=8),
+    payout_hold=timedelta(seconds=5),
+    # A request may be repeated for a while, and "now" is good for a minute.
+    silent_for=timedelta(seconds=30),
+    patience=PATIENCE,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90 + 90 * ROUNDS)]
+
+
+def late(scenario: Scenario, copy: int, seconds: float) -> Scenario:
+    """The same story, begun a little later."""
+
+    async def play(stage: Stage) -> Json:
+        await asyncio.sleep(seconds)
+        return await scenario.play(stage)
+
+    return replace(scenario, name=f"{scenario.name} {copy}", play=play)
+
+
+async def killing(stack: Stack, chance: random.Random, tell: Tell) -> None:
+    """Kill each part once, in any order, at any moment while bookings are under way."""
+    for name in chance.sample(sorted(VICTIMS), len(VICTIMS)):
+        await asyncio.sleep(chance.uniform(1.5, 4.0))
+        victim = part(stack.pid, VICTIMS[name])
+        kill(victim)
+        tell(name, "KILLED")
+        await replaced(stack, name, victim.pid)
+        tell(name, "was started again")
+
+
+async def replaced(stack: Stack, name: str, pid: int) -> None:
+    """Wait until the stack has started another one."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                if part(stack.pid, VICTIMS[name]).pid != pid:
+                    return
+            except ValueError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+def teller() -> Tell:
+    """Tells pytest, which shows it when the test fails."""
+    began = time.monotonic()
+
+    def tell(name: str, news: str) -> None:
+        print(f"{time.monotonic() - began:6.1f} s  {name}: {news}")  # noqa: T201 - how to play it again
+
+    return tell
+
+
+async def test_bookings_survive_the_killing_of_every_part(run_dir: Path) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - chaos, not secrets
+    tell = teller()
+    tell("to play this again", f"E2E_SEED={SEED} E2E_ROUNDS={ROUNDS}")
+    async with running(run_dir) as stack:
+        for _ in range(ROUNDS):
+            stories = [
+                late(scenario, copy, chance.uniform(0, ARRIVALS))
+                for scenario in SCENARIOS
+                for copy in range(1, COPIES + 1)
+            ]
+            played, _ = await asyncio.gather(
+                play_all(stack.outside, stories, PACE, tell), killing(stack, chance, tell)
+            )
+            assert [(one.scenario.name, one.wrong) for one in played if one.wrong] == []
+            await nothing_is_left_open(stack, played)
+
+
+async def nothing_is_left_open(stack: Stack, played: list[Played]) -> None:
+    """Every booking's workflow ended of its own accord, and each client is one customer at Stripe."""
+    for one in played:
+        assert one.booking is not None
+        execution = await stack.closed(one.booking["workflow_id"])
+        assert execution["status"] == "WORKFLOW_EXECUTION_STATUS_COMPLETED"
+    customers = await stack.outside.stripe.v1.customers.list_async({"limit": 100})
+    per_client = Counter(customer.to_dict()["metadata"]["client_id"] for customer in customers.data)
+    assert per_client == {"client-1": 1, "client-2": 1}
