@@ -48,8 +48,9 @@ OLD_NEWS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.AUTHORIZED: MONEY_TAKEN,
     PaymentStatus.CAPTURED: MONEY_TAKEN,
     PaymentStatus.PROCESSING: MONEY_TAKEN | {PaymentStatus.FAILED},
-    PaymentStatus.VOIDED: frozenset({PaymentStatus.EXPIRED}),
-    PaymentStatus.EXPIRED: frozenset({PaymentStatus.VOIDED}),
+    PaymentStatus.VOIDED: frozenset({PaymentStatus.EXPIRED, PaymentStatus.FAILED}),
+    PaymentStatus.EXPIRED: frozenset(),
+    PaymentStatus.FAILED: frozenset(),
 }
 """Where a payment has to be for Stripe's word to tell it nothing new."""
 
@@ -68,8 +69,8 @@ async def record_intent(session: AsyncSession, payment_id: UUID, intent: Intent,
     """Bring the payment to where Stripe says it is; news from the past change nothing (TRAPS 16)."""
     payment = await lock_payment(session, context.booking_id, payment_id)
     target = STRIPE_SAYS.get(intent.status)
-    if target is PaymentStatus.VOIDED and _expired(payment, intent):
-        target = PaymentStatus.EXPIRED
+    if target is PaymentStatus.VOIDED:
+        target = _cancelled(payment, intent)
     if target is None or payment.status in OLD_NEWS[target]:
         return
     charge = intent.charge
@@ -86,8 +87,12 @@ async def record_intent(session: AsyncSession, payment_id: UUID, intent: Intent,
         _post_capture(session, payment, intent)
 
 
-def _expired(payment: Payment, intent: Intent) -> bool:
-    return payment.status is PaymentStatus.AUTHORIZED and intent.cancellation_reason == "automatic"
+def _cancelled(payment: Payment, intent: Intent) -> PaymentStatus:
+    """What a cancelled intent means: let go by us, by the network, or refused by the bank before."""
+    if payment.status is PaymentStatus.PROCESSING:
+        return PaymentStatus.FAILED
+    expired = payment.status is PaymentStatus.AUTHORIZED and intent.cancellation_reason == "automatic"
+    return PaymentStatus.EXPIRED if expired else PaymentStatus.VOIDED
 
 
 def _post_capture(session: AsyncSession, payment: Payment, intent: Intent) -> None:
