@@ -27,6 +27,7 @@ from activities.stripe_objects import (
 )
 from activities.stripe_writes import StripeWrites
 from activities.verification import verify
+from models.bookings import Booking
 from models.catalogue import Client
 from models.database import Database
 from models.keys import row_id_for, transfer_group_for
@@ -86,7 +87,7 @@ class PaymentActivities(PaymentSteps):
         if intent is not None and intent.status in STANDS:
             verify(intent, rows.payment, livemode=self._gateway.livemode)
             await self._record(rows.payment, intent, context)
-        elif intent is not None and intent.status in AWAITING_BANK and not rows.booking.grace_used:
+        elif intent is not None and intent.status in AWAITING_BANK and _may_wait(rows.booking, step):
             await self._database.run(lambda session: bookkeeping.grant_grace(session, step))
         else:
             await self._cancelled(rows.payment, context, bookkeeping.nothing_more)
@@ -265,3 +266,8 @@ class PaymentActivities(PaymentSteps):
         await self._database.run(
             lambda session: bookkeeping.record_intent(session, payment.id, intent, context)
         )
+
+
+def _may_wait(booking: Booking, step: Do) -> bool:
+    """Grace is still to be had, or this step has granted it before and its answer was lost."""
+    return not booking.grace_used or step.at < booking.expires_at
