@@ -52,6 +52,8 @@ def check_cancel(booking: BookingState | None, wishes: Wishes, actor: Actor, now
     """
     if wishes.cancelled or booking is None or booking.status is BookingStatus.CANCELLED:
         return
+    if booking.reported_outcome is ReportedOutcome.CANCELLED and booking.status not in TERMINAL_BOOKING:
+        return  # it is being let go already: for want of a payment, or decided before this run
     if wishes.outcome or booking.reported_outcome or booking.status in TERMINAL_BOOKING:
         raise _invalid(booking, "cancelled")
     started = now >= booking.starts_at
