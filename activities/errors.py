@@ -37,6 +37,7 @@ class Failure(StrEnum):
     INSUFFICIENT_BALANCE = "InsufficientBalance"
     PROVIDER_NOT_PAYABLE = "ProviderNotPayable"
     AUTHORIZATION_EXPIRED = "AuthorizationExpired"
+    REFUND_FAILED = "RefundFailed"
     PAYMENT_MISMATCH = "PaymentMismatch"
     ADOPTION_REFUSED = "AdoptionRefused"
     ILLEGAL_MOVE = "IllegalMove"

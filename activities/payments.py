@@ -31,9 +31,9 @@ from models.bookings import Booking
 from models.catalogue import Client
 from models.database import Database
 from models.keys import row_id_for, transfer_group_for
-from models.payments import Payment
+from models.payments import Payment, Refund
 from models.policy import PaymentPlan
-from models.states import MONEY_TAKEN, TERMINAL_BOOKING, PaymentStatus
+from models.states import MONEY_TAKEN, TERMINAL_BOOKING, PaymentStatus, RefundStatus
 from models.transitions import Change, move
 from workflows.contracts import Abandon, BookingState, Do, Settle
 from workflows.steps import PaymentSteps
@@ -157,6 +157,11 @@ class PaymentActivities(PaymentSteps):
     ) -> None:
         row_id = await self._database.run(lambda session: bookkeeping.next_refund_id(session, payment))
         await self._operations.perform(self._refund_of(payment, row_id, keep, context, then))
+        refund = await self._database.run(lambda session: session.get(Refund, row_id))
+        if refund is not None and refund.status is RefundStatus.FAILED:
+            raise StepError(
+                Failure.REFUND_FAILED, f"{refund.refund_id} did not reach the client: try another refund"
+            )
 
     # --- the writes -----------------------------------------------------------------------------
 

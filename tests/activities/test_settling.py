@@ -1,0 +1,141 @@
+"""What an outcome keeps, beyond what the crash matrix shows: refusals, late news, odd amounts."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from activities.errors import RETRYABLE, Failure, PaymentMismatch, StepError, StripeFailure
+from activities.stripe_objects import CreateRefund, RefundObject
+from activities.stripe_writes import StripeWrites
+from models.payments import Refund
+from models.states import BookingStatus, PaymentStatus, RefundStatus
+from tests.activities.desk import CHARGE_NOW, CLIENT, PROVIDER, Desk, abandoned, cancelled_by, completed, do
+from tests.activities.money_steps import CAPTURE, GIVE_BACK_REFUND, REFUND, VOID
+
+
+def failing_refunds(desk: Desk) -> StripeWrites:
+    """Stripe takes the refund on and answers that it failed."""
+    writes = StripeWrites(desk.gateway)
+    send = writes.refund.send
+
+    async def refused(request: CreateRefund, key: str) -> RefundObject:
+        made = await send(request, key)
+        await desk.control.ask("POST", f"/refunds/{made.id}", status="failed")
+        return await desk.gateway.retrieve_refund(made.id)
+
+    writes.refund = replace(writes.refund, send=refused)
+    return writes
+
+
+@pytest.mark.parametrize("step", [REFUND, GIVE_BACK_REFUND], ids=lambda step: step.name)
+async def test_a_refund_that_failed_is_no_end_and_another_one_is_made(desk: Desk, step: Any) -> None:
+    booking_id = await step.prepare(desk)
+    payments, _ = desk.with_parts(writes=failing_refunds(desk))
+    with pytest.raises(StepError) as failed:
+        await step.act(replace(desk.activities(), payments=payments), booking_id)
+    assert failed.value.failure is Failure.REFUND_FAILED
+    assert failed.value.failure not in RETRYABLE
+    picture = await desk.picture(booking_id)
+    assert (picture.booking, picture.payout, picture.payment) in {
+        ("CONFIRMED", None, "CAPTURED"),
+        ("PENDING", None, "CAPTURED"),
+    }
+    await step.act(desk.activities(), booking_id)
+    amount = step.ends.refunds[0]
+    assert await desk.picture(booking_id) == replace(step.ends, refunds=(amount, amount))
+    found = select(Refund).where(Refund.booking_id == booking_id).order_by(Refund.number)
+    rows = await desk.database.run(lambda session: session.scalars(found))
+    assert [row.status for row in rows] == [RefundStatus.FAILED, RefundStatus.SUCCEEDED]
+
+
+async def test_a_decision_that_stands_is_not_computed_again(desk: Desk) -> None:
+    booking_id = await CAPTURE.prepare(desk)
+    await desk.control.fault("fail_before", CAPTURE.path)
+    with pytest.raises(StripeFailure):
+        await desk.activities().payments.settle(completed(booking_id))
+    await desk.activities().payments.settle(cancelled_by(PROVIDER, booking_id))
+    assert await desk.picture(booking_id) == CAPTURE.ends
+
+
+async def test_the_hold_begins_with_the_outcome_and_not_with_the_settlement(desk: Desk) -> None:
+    booking_id = await CAPTURE.prepare(desk)
+    step = completed(booking_id)
+    reported = step.outcome.at - timedelta(hours=5)
+    outcome = step.outcome.model_copy(update={"at": reported})
+    state = await desk.activities().payments.settle(step.model_copy(update={"outcome": outcome}))
+    assert state.payout_due_at == reported + timedelta(hours=72)
+
+
+async def test_an_authorization_that_the_network_let_go_is_never_completed(desk: Desk) -> None:
+    booking_id = await CAPTURE.prepare(desk)
+    await desk.control.ask("POST", "/clock", advance_seconds=8 * 86_400)
+    with pytest.raises(StripeFailure) as refused:
+        await desk.activities().payments.settle(completed(booking_id))
+    assert (refused.value.failure, refused.value.failure in RETRYABLE) == (Failure.UNEXPECTED_STATE, False)
+    state = await desk.activities().payments.read_payment(do(booking_id))
+    assert state.payment_status is PaymentStatus.EXPIRED
+    with pytest.raises(StepError) as expired:
+        await desk.activities().payments.settle(completed(booking_id))
+    assert expired.value.failure is Failure.AUTHORIZATION_EXPIRED
+    picture = await desk.picture(booking_id)
+    assert (picture.booking, picture.payout, picture.captured) == ("CONFIRMED", None, 0)
+
+
+async def test_a_provider_who_cancels_an_expired_authorization_owes_nothing(desk: Desk) -> None:
+    booking_id = await VOID.prepare(desk)
+    await desk.control.ask("POST", "/clock", advance_seconds=8 * 86_400)
+    await desk.activities().payments.read_payment(do(booking_id))
+    await VOID.act(desk.activities(), booking_id)
+    assert await desk.picture(booking_id) == replace(VOID.ends, payment="EXPIRED")
+
+
+async def test_a_capture_that_somebody_made_in_the_dashboard_is_taken_for_ours(desk: Desk) -> None:
+    booking_id = await CAPTURE.prepare(desk)
+    await desk.sdk.v1.payment_intents.capture_async(await desk.intent_id(booking_id))
+    await CAPTURE.act(desk.activities(), booking_id)
+    assert await desk.picture(booking_id) == CAPTURE.ends
+
+
+async def test_a_capture_of_another_amount_is_a_mismatch_for_a_person(desk: Desk) -> None:
+    booking_id = await CAPTURE.prepare(desk)
+    await desk.sdk.v1.payment_intents.capture_async(
+        await desk.intent_id(booking_id), {"amount_to_capture": 100}
+    )
+    with pytest.raises(PaymentMismatch):
+        await CAPTURE.act(desk.activities(), booking_id)
+    assert (await desk.picture(booking_id)).booking == "CONFIRMED"
+
+
+async def test_a_client_who_cancels_in_time_pays_nothing(desk: Desk) -> None:
+    shop = await desk.shop(policy={"cancellation_tiers": [{"hours_before": 1, "refund_bps": 10_000}]})
+    booking_id = await desk.confirmed(shop)  # the session is two hours away
+    await desk.activities().payments.settle(cancelled_by(CLIENT, booking_id))
+    assert await desk.picture(booking_id) == VOID.ends
+
+
+async def test_a_refund_that_is_still_pending_counts_as_given_back(desk: Desk) -> None:
+    booking_id = await desk.paid(await desk.shop(policy=CHARGE_NOW), "pm_card_pendingRefund")
+    for _ in range(2):
+        await desk.activities().payments.give_back(abandoned(booking_id))
+    assert await desk.picture(booking_id) == GIVE_BACK_REFUND.ends
+    found = select(Refund.status).where(Refund.booking_id == booking_id)
+    assert await desk.database.run(lambda session: session.scalar(found)) is RefundStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "kept", "share"),
+    [("jpy", 4_001, 2_001, 1_601), ("kwd", 12_350, 6_180, 4_950)],
+)
+async def test_currencies_without_cents_and_with_mils_divide_without_a_remainder(
+    desk: Desk, currency: str, amount: int, kept: int, share: int
+) -> None:
+    booking_id = await desk.confirmed(await desk.shop(amount=amount, currency=currency))
+    state = await desk.activities().payments.settle(cancelled_by(CLIENT, booking_id))
+    assert (state.status, state.payout_amount) == (BookingStatus.FORFEIT, share)
+    picture = await desk.picture(booking_id)
+    assert (picture.captured, picture.books["held"]) == (kept, -kept)
+    await desk.activities().payouts.pay_out(do(booking_id))
+    assert (await desk.picture(booking_id)).transfers == (share,)
