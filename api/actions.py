@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import WorkflowHandle
 
 from api import queries, sagas
 from api.auth import Caller
 from api.dependencies import Dependencies
 from api.errors import Code, Problem
+from models.bookings import Booking
 from models.states import TERMINAL_BOOKING, BookingStatus, Role
 from workflows.booking import BookingWorkflow
 from workflows.contracts import Actor
+from workflows.wishes import CANCELLED_BY
 
 Say = Callable[[WorkflowHandle[BookingWorkflow, Any], str], Awaitable[Any]]
 """Sends an update under an update id."""
@@ -87,6 +91,20 @@ async def tell(
     except sagas.Unreachable:
         raise Problem(Code.UNAVAILABLE, booking_id=booking_id) from None
     return Told(await find(deps, booking_id, caller))
+
+
+async def keep_words(deps: Dependencies, caller: Caller, booking_id: UUID, words: str) -> None:
+    """Remember what the one who cancelled had to say: the first words, and of nobody else."""
+    their_doing = Booking.status_reason == CANCELLED_BY[caller.role]
+
+    async def work(session: AsyncSession) -> None:
+        await session.execute(
+            update(Booking)
+            .where(Booking.id == booking_id, their_doing, Booking.cancellation_note.is_(None))
+            .values(cancellation_note=words)
+        )
+
+    await deps.database.run(work)
 
 
 def _in_effect(record: queries.BookingRecord, action: Action) -> queries.BookingRecord:

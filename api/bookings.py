@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response, status
 
 from api import queries, quoting
-from api.actions import CANCEL, COMPLETE, RESOLVE, Told, actor_of, find, tell
+from api.actions import CANCEL, COMPLETE, RESOLVE, Told, actor_of, find, keep_words, tell
 from api.auth import Caller
 from api.checkout import checkout_if_any, fresh_checkout
 from api.confirming import confirm
@@ -195,8 +195,9 @@ async def cancel_booking(
     booking_id: UUID,
     caller: Anyone,
     deps: Deps,
+    *,
     response: Response,
-    _why: CancelBooking | None = None,
+    why: CancelBooking | None = None,
     key: IdempotencyKey = None,
 ) -> BookingResource:
     """Money goes back as the booking's policy says; see the quote."""
@@ -209,6 +210,8 @@ async def cancel_booking(
         lambda handle, told_as: handle.execute_update(BookingWorkflow.cancel, decide, id=told_as),
         key=key,
     )
+    if why is not None and why.reason:
+        await keep_words(deps, caller, booking_id, why.reason)
     return _show(told, caller, response)
 
 

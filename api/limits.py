@@ -37,9 +37,11 @@ class BodyLimit:
             problem = Problem(Code.BODY_TOO_LARGE, headers={"Connection": "close"})
             await problem.response()(scope, receive, send)
         else:
-            await self._app(scope, _replay(body, receive), send)
+            if body is not None:
+                await self._app(scope, _replay(body, receive), send)
 
-    async def _read(self, scope: Scope, receive: Receive) -> Message:
+    async def _read(self, scope: Scope, receive: Receive) -> Message | None:
+        """The whole body; None when the caller hung up, and nobody is there to be answered."""
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > self._max_bytes:
             raise BodyTooLarge
@@ -47,7 +49,7 @@ class BodyLimit:
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                return message
+                return None
             body += message.get("body", b"")
             if len(body) > self._max_bytes:
                 raise BodyTooLarge

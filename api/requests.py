@@ -48,7 +48,7 @@ class RequestContext:
 
 
 class _Answer:
-    """`send`, remembering the status and adding the request's id."""
+    """`send`, remembering the status and adding the headers that every answer has."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -58,7 +58,10 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-Id"] = self._request_id
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._request_id
+            # Answers hold people, money and client secrets: no proxy keeps a copy.
+            headers.setdefault("Cache-Control", "no-store")
         await self._send(message)
 
 

@@ -1,0 +1,190 @@
+"""What callers are told while something is away, and that nothing is lost by it."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RetryConfig
+from temporalio.testing import WorkflowEnvironment
+
+from api import sagas
+from api.app import build_app
+from api.dependencies import Dependencies
+from models.database import Database
+from models.keys import booking_id_for, workflow_id_for
+from ops import register_search_attributes
+from tests.api.calls import as_client, as_ops, book, booked, calling, code, problem, soon
+from tests.support.shop import Shop
+
+SERVER = str(Path(sys.executable).parent / "temporal")
+
+
+@pytest.fixture(scope="module")
+async def idle() -> AsyncIterator[Client]:
+    """A Temporal of its own where no worker runs."""
+    server = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=SERVER, dev_server_log_level="error", data_converter=pydantic_data_converter
+    )
+    await register_search_attributes(server.client)
+    yield server.client
+    await server.shutdown()
+
+
+@pytest.fixture(scope="module")
+async def never_there() -> Client:
+    return await Client.connect("127.0.0.1:1", lazy=True, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture(scope="module")
+async def gone() -> Client:
+    """A Temporal that answered once and then died."""
+    server = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=SERVER, dev_server_log_level="error", data_converter=pydantic_data_converter
+    )
+    client = await Client.connect(
+        server.client.service_client.config.target_host,
+        data_converter=pydantic_data_converter,
+        retry_config=RetryConfig(max_elapsed_time_millis=200),
+    )
+    await server.shutdown()
+    return client
+
+
+@pytest.fixture(params=["never_there", "gone"])
+def away(request: pytest.FixtureRequest) -> Client:
+    client: Client = request.getfixturevalue(request.param)
+    return client
+
+
+def on(deps: Dependencies, temporal: Client) -> httpx.AsyncClient:
+    return calling(build_app(replace(deps, temporal=temporal)))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sagas, "ANSWER_WITHIN", timedelta(milliseconds=300))
+
+
+async def test_without_temporal_no_booking_is_promised(deps: Dependencies, shop: Shop, away: Client) -> None:
+    async with on(deps, away) as api:
+        answer = await book(api, shop)
+    assert code(answer) == "unavailable"
+    assert answer.headers["Retry-After"]
+
+
+@pytest.mark.usefixtures("running_worker")
+async def test_the_same_request_succeeds_when_temporal_is_back(
+    deps: Dependencies, shop: Shop, away: Client, api: httpx.AsyncClient
+) -> None:
+    key, starts_at = f"back-{uuid4()}", soon()
+    async with on(deps, away) as cut_off:
+        assert code(await book(cut_off, shop, key=key, starts_at=starts_at)) == "unavailable"
+    answer = await book(api, shop, key=key, starts_at=starts_at)
+    assert (answer.status_code, answer.json()["id"]) == (201, str(booking_id_for(shop.client_id, key)))
+
+
+@pytest.mark.usefixtures("running_worker")
+async def test_without_temporal_bookings_can_still_be_read(
+    deps: Dependencies, shop: Shop, away: Client, api: httpx.AsyncClient
+) -> None:
+    made = await booked(api, shop)
+    path = f"/api/bookings/{made['id']}"
+    async with on(deps, away) as cut_off:
+        assert (await cut_off.get(path, headers=as_client(shop))).status_code == 200
+        assert (await cut_off.get(f"{path}/checkout", headers=as_client(shop))).json() == made["checkout"]
+        assert code(await cut_off.post(f"{path}/cancel", headers=as_client(shop))) == "unavailable"
+        body = {"payment_intent_id": made["payment"]["payment_intent_id"]}
+        answer = await cut_off.post("/api/bookings/confirm", json=body, headers=as_client(shop))
+        assert code(answer) == "booking_confirm_failed"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_without_a_worker_a_booking_is_accepted(
+    deps: Dependencies, shop: Shop, idle: Client, database: Database
+) -> None:
+    key, starts_at = f"idle-{uuid4()}", soon()
+    booking_id = booking_id_for(shop.client_id, key)
+    async with on(deps, idle) as api:
+        answers = await asyncio.gather(*(book(api, shop, key=key, starts_at=starts_at) for _ in range(5)))
+        assert {answer.status_code for answer in answers} == {202}
+        answer = answers[0]
+        assert answer.json() == {
+            "id": str(booking_id),
+            "status": "PENDING",
+            "workflow_id": workflow_id_for(booking_id),
+        }
+        assert answer.headers["Location"] == f"/api/bookings/{booking_id}"
+        assert answer.headers["Retry-After"]
+        look = await api.get(answer.headers["Location"], headers=as_client(shop))
+        assert code(look) == "booking_not_ready"
+    await idle.get_workflow_handle(workflow_id_for(booking_id)).terminate()
+    del database
+
+
+@pytest.mark.usefixtures("running_worker")
+async def test_without_a_worker_an_action_is_accepted(
+    deps: Dependencies, shop: Shop, idle: Client, api: httpx.AsyncClient, impatient: None
+) -> None:
+    del impatient
+    made = await booked(api, shop)
+    await idle.start_workflow("Booking", id=made["workflow_id"], task_queue="nobody")
+    path = f"/api/bookings/{made['id']}"
+    async with on(deps, idle) as slow:
+        answer = await slow.post(f"{path}/cancel", headers=as_client(shop))
+        assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+        assert answer.headers["Location"] == path
+        body = {"payment_intent_id": made["payment"]["payment_intent_id"]}
+        refused = await slow.post("/api/bookings/confirm", json=body, headers=as_client(shop))
+        assert code(refused) == "booking_confirm_failed"
+
+
+@pytest.mark.usefixtures("running_worker")
+async def test_a_workflow_that_is_gone_before_its_booking_ended_is_told_again(
+    deps: Dependencies, shop: Shop, idle: Client, api: httpx.AsyncClient
+) -> None:
+    """Terminated: the reconciler will start it again, so asking again is right."""
+    made = await booked(api, shop)
+    async with on(deps, idle) as other:
+        answer = await other.post(f"/api/bookings/{made['id']}/cancel", headers=as_client(shop))
+    assert code(answer) == "unavailable"
+
+
+async def test_without_postgres_nothing_is_a_500(deps: Dependencies, shop: Shop) -> None:
+    nowhere = Database.connect("postgresql+asyncpg://postgres@127.0.0.1:1/none")
+    async with calling(build_app(replace(deps, database=nowhere))) as api:
+        for answer in (
+            await api.get("/api/services"),
+            await api.get(f"/api/bookings/{uuid4()}", headers=as_ops()),
+            await book(api, shop),
+        ):
+            assert code(answer) == "unavailable"
+            assert "127.0.0.1" not in answer.text
+        assert (await api.get("/healthz")).status_code == 200
+        assert (await api.get("/metrics")).status_code == 200
+
+
+async def test_ready_means_everything_can_be_reached(
+    deps: Dependencies, api: httpx.AsyncClient, never_there: Client
+) -> None:
+    assert (await api.get("/readyz")).json() == {"status": "ready", "database": "ok", "temporal": "ok"}
+    nowhere = Database.connect("postgresql+asyncpg://postgres@127.0.0.1:1/none")
+    async with calling(build_app(replace(deps, database=nowhere, temporal=never_there))) as cut_off:
+        found = problem(await cut_off.get("/readyz"))
+    assert (found["code"], found["detail"]) == ("unavailable", "Cannot be reached: database, temporal.")
+
+
+async def test_the_numbers_name_routes_not_ids(api: httpx.AsyncClient) -> None:
+    booking_id = uuid4()
+    await api.get(f"/api/bookings/{booking_id}", headers=as_ops())
+    text = (await api.get("/metrics")).text
+    assert 'http_requests_total{method="GET",route="/api/bookings/{booking_id}",status="404"}' in text
+    assert str(booking_id) not in text
+    assert "inbox_pending " in text
