@@ -1,0 +1,231 @@
+"""Driving one booking's workflow, and reading what it shows."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self, TypeVar
+
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateHandle, WorkflowUpdateStage
+from temporalio.common import SearchAttributeKey, WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from models.keys import workflow_id_for
+from models.policy import Policy
+from models.states import BookingStatus, Role
+from ops import add_search_attributes
+from tests.workflows.world import SOON_SECONDS, Steps, World
+from workflows.booking import BookingWorkflow
+from workflows.contracts import (
+    BOOKINGS_QUEUE,
+    STRIPE_QUEUE,
+    Action,
+    Actor,
+    Answer,
+    Decide,
+    Ended,
+    Message,
+    Opened,
+    PaymentFact,
+    Refusal,
+    Resolve,
+    StartBooking,
+    Step,
+)
+from workflows.search_attributes import REGISTERED
+
+T = TypeVar("T")
+TICK = timedelta(milliseconds=20)
+OPS = Actor(role=Role.OPS, id="olga")
+Handle = WorkflowHandle[BookingWorkflow, Ended]
+
+
+async def start(client: Client, request: StartBooking) -> Handle:
+    """Start a booking's workflow, as the API does but for the update in the same round trip."""
+    return await client.start_workflow(
+        BookingWorkflow.run,
+        request,
+        id=workflow_id_for(request.booking_id),
+        task_queue=BOOKINGS_QUEUE,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+    )
+
+
+def by(role: Role) -> Decide:
+    return Decide(actor=Actor(role=role, id=f"some-{role}"))
+
+
+@dataclass
+class Saga:
+    """One booking's workflow and everybody who talks to it."""
+
+    env: WorkflowEnvironment
+    handle: Handle
+
+    async def opened(self) -> Opened:
+        return await self._told(Opened, "opened")
+
+    async def stripe_says(self, event_id: str = "evt_1") -> None:
+        await self.handle.signal("payment_changed", PaymentFact(event_id=event_id))
+
+    async def confirm(self) -> Answer:
+        return await self._told(Answer, "confirm")
+
+    async def cancel(self, role: Role = Role.CLIENT) -> Answer:
+        return await self._told(Answer, "cancel", by(role))
+
+    async def complete(self, role: Role = Role.CLIENT) -> Answer:
+        return await self._told(Answer, "complete", by(role))
+
+    async def resolve(self, step: Step, action: Action, object_id: str | None = None) -> Answer:
+        decision = Resolve(step=step, action=action, actor=OPS, reason="seen", object_id=object_id)
+        return await self._told(Answer, "resolve", decision)
+
+    async def asks(self, update: str, *told: Message) -> WorkflowUpdateHandle[Any]:
+        """Send an update and go on as soon as the workflow has heard it."""
+        types = {"opened": Opened}
+        return await self.handle.start_update(
+            update,
+            args=told,
+            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+            result_type=types.get(update, Answer),
+        )
+
+    async def _told(self, answer: type[T], update: str, *told: Message) -> T:
+        given: T = await self.handle.execute_update(update, args=told, result_type=answer)
+        return given
+
+    async def passes(self, duration: timedelta) -> None:
+        """Let the world's time go on."""
+        await self.env.sleep(duration)
+
+    async def passes_until(self, instant: datetime) -> None:
+        """Let time go on until just after `instant`: the server's clock ticks in milliseconds."""
+        await self.passes(instant + TICK - await self.env.get_current_time())
+
+    async def ends(self) -> Ended:
+        """Let time go on until the workflow is over."""
+        async with asyncio.timeout(SOON_SECONDS):
+            return await self.handle.result()
+
+    async def attribute(self, key: SearchAttributeKey[Any]) -> Any:
+        return (await self.handle.describe()).typed_search_attributes.get(key)
+
+    async def details(self) -> str:
+        """What ops read in the UI."""
+        return await current_details(self.handle)
+
+
+async def current_details(handle: WorkflowHandle[Any, Any]) -> str:
+    metadata: WorkflowMetadata = await handle.query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    return metadata.current_details
+
+
+@dataclass
+class PlayedSaga(Saga):
+    """A saga whose steps are played in memory."""
+
+    world: World
+
+    async def paid(self, intent: str = "requires_capture") -> None:
+        """The client pays, and Stripe says so."""
+        await self.opened()
+        self.world.intent = intent
+        await self.stripe_says()
+
+    async def confirmed(self) -> None:
+        """Paid, confirmed, and waiting for the outcome."""
+        await self.paid()
+        answer = await self.confirm()
+        assert answer.status is BookingStatus.CONFIRMED
+
+    async def held(self) -> None:
+        """Completed; the payout waits."""
+        await self.confirmed()
+        await self.passes_until(self.world.starts_at)
+        await self.complete()
+
+
+@dataclass
+class Sagas:
+    """Starts bookings on a server that can skip time."""
+
+    env: WorkflowEnvironment
+    steps: Steps
+
+    async def world(
+        self,
+        *,
+        starts_in: timedelta = timedelta(hours=48),
+        refusal: Refusal | None = None,
+        **policy: Any,
+    ) -> World:
+        now = await self.env.get_current_time()
+        world = World(starts_at=now + starts_in, policy=Policy(**policy), refusal=refusal)
+        self.steps.worlds[world.booking_id] = world
+        return world
+
+    async def begin(self, world: World) -> PlayedSaga:
+        return PlayedSaga(self.env, await start(self.env.client, world.request), world)
+
+    async def start(self, **world: Any) -> PlayedSaga:
+        return await self.begin(await self.world(**world))
+
+    async def clear(self) -> None:
+        """End what a failed test has left behind."""
+        for world in self.steps.worlds.values():
+            world.opens_every_gate()
+            handle = self.env.client.get_workflow_handle(workflow_id_for(world.booking_id))
+            with contextlib.suppress(RPCError):
+                await handle.terminate("its test is over")
+        self.steps.worlds.clear()
+
+
+def played_worker(client: Client, steps: Steps, cached_workflows: int = 1000) -> "Pair":
+    """The product's workflow with played steps, on the product's two queues."""
+    return Pair(
+        Worker(
+            client,
+            task_queue=BOOKINGS_QUEUE,
+            workflows=[BookingWorkflow],
+            activities=steps.all,
+            max_cached_workflows=cached_workflows,
+        ),
+        Worker(client, task_queue=STRIPE_QUEUE, activities=steps.all),
+    )
+
+
+@dataclass
+class Pair:
+    """Two workers that live and end together."""
+
+    first: Worker
+    second: Worker
+
+    async def __aenter__(self) -> Self:
+        await self.first.__aenter__()
+        await self.second.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(self.first.shutdown(), self.second.shutdown())
+
+
+@contextlib.asynccontextmanager
+async def skipping_time(server: str) -> AsyncIterator[WorkflowEnvironment]:
+    """A Temporal server whose clock jumps; its workers must be closed before it is."""
+    env = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=server, data_converter=pydantic_data_converter
+    )
+    try:
+        await add_search_attributes(env.client, REGISTERED)
+        yield env
+    finally:
+        await env.shutdown()
