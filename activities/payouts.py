@@ -85,6 +85,8 @@ async def _freeze(session: AsyncSession, context: Change) -> CreateTransfer | No
 
 async def _nothing_to_transfer(session: AsyncSession, payout: Payout, fee: int, context: Change) -> None:
     """The whole amount was refunded, or is the platform's."""
+    if payout.status is PayoutStatus.PROCESSING:  # an attempt failed for good before the refund
+        await move(session, payout, PayoutStatus.BLOCKED, context)
     await move(session, payout, PayoutStatus.CANCELLED, context, amount=0, platform_fee=fee)
     lines = ledger.allocation(platform_fee=fee, provider_share=0)
     session.add_all(ledger.entries(JournalKind.ALLOCATION, context.booking_id, payout.currency, lines))
