@@ -218,6 +218,7 @@ class Transfer(StripeObject):
     currency: str
     destination: str
     transfer_group: str | None
+    amount_reversed: int
 
     @classmethod
     def read(cls, raw: Raw) -> Self:
@@ -229,6 +230,7 @@ class Transfer(StripeObject):
             currency=raw["currency"],
             destination=_id(raw["destination"]) or "",
             transfer_group=raw["transfer_group"],
+            amount_reversed=raw["amount_reversed"],
         )
 
 

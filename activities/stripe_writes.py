@@ -88,4 +88,4 @@ class StripeWrites:
         found = await self._gateway.retrieve_transfer(transfer_id)
         asked = (request.amount, request.currency, request.destination, request.transfer_group)
         same = (found.amount, found.currency, found.destination, found.transfer_group) == asked
-        return found if same else None
+        return found if same and not found.amount_reversed else None
