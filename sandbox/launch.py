@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -29,10 +30,12 @@ FREE_PORTS: Final = {f"{name}_PORT": "0" for name in PORTS}
 
 @contextmanager
 def temporary_run_dir() -> Iterator[Path]:
-    """Make a run directory that whoever runs Postgres may enter, and that goes away in the end."""
-    with tempfile.TemporaryDirectory(prefix="bookings-", ignore_cleanup_errors=True) as directory:
-        Path(directory).chmod(0o711)
-        yield Path(directory) / "run"
+    """Make a run directory that goes away in the end, unless something went wrong: then its logs are worth reading."""
+    directory = Path(tempfile.mkdtemp(prefix="bookings-"))
+    # Whoever runs Postgres has to get through.
+    directory.chmod(0o711)
+    yield directory / "run"
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 class StackProcess:

@@ -26,6 +26,10 @@ FILE_WIDTH: Final = 120
 """Columns where there is no terminal to ask."""
 
 
+class NotAsItShouldBe(SandboxError):
+    """Something that the demo promises did not happen."""
+
+
 @asynccontextmanager
 async def stack_to_use(console: Console) -> AsyncIterator[StackDescription]:
     """The stack of RUN_DIR if it answers, else a new one on free ports in a temporary directory."""
@@ -36,9 +40,13 @@ async def stack_to_use(console: Console) -> AsyncIterator[StackDescription]:
         return
     console.print("No stack is running: starting one for this demo (a few seconds) ...", highlight=False)
     with launch.temporary_run_dir() as run_dir:
-        async with launch.running(run_dir) as started:
-            yield started
-            console.print("Stopping the stack of this demo; its links end with it.", highlight=False)
+        try:
+            async with launch.running(run_dir) as started:
+                yield started
+                console.print("Stopping the stack of this demo; its links end with it.", highlight=False)
+        except SandboxError:
+            console.print(f"What it wrote is kept in {run_dir / 'logs'}.", soft_wrap=True, highlight=False)
+            raise
 
 
 async def _answers(stack: StackDescription) -> bool:
@@ -49,22 +57,30 @@ async def _answers(stack: StackDescription) -> bool:
             return False
 
 
-async def demo(console: Console) -> bool:
-    """Play, show, check; True when every booking ended as it has to and every cent is accounted for."""
+async def demo(console: Console) -> None:
+    """Play, show, check.
+
+    Raises:
+        SandboxError: a booking did not end as it has to, or a cent is not accounted for.
+    """
     async with stack_to_use(console) as stack, outside(stack) as everybody:
         began = time.monotonic()
         played = await _play(everybody, console)
         show_outcomes(console, stack, played)
-        seconds = time.monotonic() - began
-        return _verdict(console, played, seconds)
+        if not verdict(console, played, time.monotonic() - began):
+            raise NotAsItShouldBe("The demo failed.")
 
 
 async def _play(everybody: Outside, console: Console) -> list[Played]:
     with Board(console, [scenario.name for scenario in SCENARIOS]) as board:
-        return await asyncio.wait_for(play_all(everybody, SCENARIOS, Pace(), board.say), PATIENCE)
+        try:
+            return await asyncio.wait_for(play_all(everybody, SCENARIOS, Pace(), board.say), PATIENCE)
+        except TimeoutError:
+            raise NotAsItShouldBe(f"The demo was not over after {PATIENCE:.0f} s.") from None
 
 
-def _verdict(console: Console, played: Sequence[Played], seconds: float) -> bool:
+def verdict(console: Console, played: Sequence[Played], seconds: float) -> bool:
+    """Say what is wrong, or that nothing is; True when nothing is."""
     wrong = [f"{one.scenario.name}: {sentence}" for one in played for sentence in one.wrong]
     for sentence in wrong:
         console.print(f"NOT AS IT SHOULD BE: {sentence}", style="bold red", soft_wrap=True, highlight=False)
@@ -91,12 +107,9 @@ def main() -> None:
     if not console.is_terminal:
         console.width = FILE_WIDTH
     try:
-        fine = asyncio.run(demo(console))
+        asyncio.run(demo(console))
     except SandboxError as error:
         sys.exit(str(error))
-    except TimeoutError:
-        sys.exit(f"The demo was not over after {PATIENCE:.0f} s.")
-    sys.exit(0 if fine else 1)
 
 
 if __name__ == "__main__":

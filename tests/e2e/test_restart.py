@@ -14,7 +14,7 @@ from tests.e2e.stacks import Stack, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
-PACE = Pace(payment_window=timedelta(minutes=2), payout_hold=timedelta(seconds=6))
+PACE = Pace(payment_window=timedelta(minutes=2), payout_hold=timedelta(seconds=4))
 
 
 def stage_of(stack: Stack) -> Stage:
