@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from stripe import StripeClient
 from temporalio.client import Client
@@ -187,6 +187,15 @@ def abandoned(booking_id: UUID) -> Abandon:
 def _settle(booking_id: UUID, kind: ReportedOutcome, actor: Actor) -> Settle:
     outcome = Outcome(kind=kind, actor=actor, at=now(), reason=f"by {actor.role}")
     return Settle(booking_id=booking_id, outcome=outcome)
+
+
+async def number(database: Database, query: Select[int]) -> int:
+    """The one number that a query answers with."""
+
+    async def work(session: AsyncSession) -> int:
+        return int((await session.execute(query)).scalar_one())
+
+    return await database.run(work)
 
 
 async def _rows(
