@@ -80,10 +80,8 @@ async def tell(
     record = await find(deps, booking_id, caller)
     if record.booking.status in action.results:
         return Told(record)
-    told_as = sagas.update_id(action.route, caller.subject, booking_id, key)
     try:
-        call = say(sagas.handle_of(deps.temporal, booking_id), told_as)
-        await sagas.answered(deps.temporal, booking_id, call)
+        await _say(deps, caller, booking_id, action, say, key=key)
     except sagas.NoAnswer:
         return Told(await find(deps, booking_id, caller), answered=False)
     except sagas.Gone:
@@ -91,6 +89,17 @@ async def tell(
     except sagas.Unreachable:
         raise Problem(Code.UNAVAILABLE, booking_id=booking_id) from None
     return Told(await find(deps, booking_id, caller))
+
+
+async def _say(
+    deps: Dependencies, caller: Caller, booking_id: UUID, action: Action, say: Say, *, key: str | None
+) -> None:
+    async with deps.turns.take(booking_id):
+        record = await find(deps, booking_id, caller)
+        if record.booking.status not in action.results:
+            told_as = sagas.update_id(action.route, caller.subject, booking_id, key)
+            call = say(sagas.handle_of(deps.temporal, booking_id), told_as)
+            await sagas.answered(deps.temporal, booking_id, call)
 
 
 async def keep_words(deps: Dependencies, caller: Caller, booking_id: UUID, words: str) -> None:

@@ -138,11 +138,9 @@ async def list_bookings(
         Code.BOOKING_CONFIRM_FAILED,
     ),
 )
-async def confirm_booking(
-    payment: ConfirmPayment, caller: AsClient, deps: Deps, key: IdempotencyKey = None
-) -> BookingResource:
-    """Ask Stripe now instead of waiting for its webhook. Harmless to repeat."""
-    return present(await confirm(deps, caller, payment.payment_intent_id, key), caller)
+async def confirm_booking(payment: ConfirmPayment, caller: AsClient, deps: Deps) -> BookingResource:
+    """Ask Stripe now instead of waiting for its webhook. Harmless to repeat, with a key or without."""
+    return present(await confirm(deps, caller, payment.payment_intent_id), caller)
 
 
 @router.get("/{booking_id}", summary="Look at a booking", responses=documented(*OWNED))

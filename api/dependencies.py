@@ -1,7 +1,7 @@
 """What routes are given: the outside world, and who is calling. Built once, in `api/app.py`."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from activities.stripe_gateway import StripeGateway
 from api import queries
 from api.auth import Authenticator, Caller, Credentials, authenticate
 from api.errors import Code, Problem
+from api.turns import Turns
 from models.database import Database
 from models.states import Role
 from settings import PolicyDefaults
@@ -39,6 +40,7 @@ class Dependencies:
     publishable_key: str
     public_url: str
     now: Callable[[], datetime] = utc_now
+    turns: Turns = field(default_factory=Turns)
 
 
 def dependencies(request: Request) -> Dependencies:

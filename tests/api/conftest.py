@@ -1,6 +1,7 @@
 """The API on real parts, called in-process."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from temporalio.client import Client
 
 from activities.inbox import Inbox
 from activities.stripe_gateway import StripeGateway
+from api import sagas
 from api.app import build_app
 from api.auth import Authenticator
 from api.dependencies import Dependencies
@@ -32,6 +34,12 @@ def deps(database: Database, temporal: Client, gateway: StripeGateway, stripe: S
         publishable_key=stripe.publishable_key,
         public_url="http://bookings.test",
     )
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests wait for answers however busy the machine is; those about waiting shorten it themselves."""
+    monkeypatch.setattr(sagas, "ANSWER_WITHIN", timedelta(seconds=45))
 
 
 @pytest.fixture(scope="session")

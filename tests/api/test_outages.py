@@ -68,8 +68,7 @@ def on(deps: Dependencies, temporal: Client) -> httpx.AsyncClient:
     return calling(build_app(replace(deps, temporal=temporal)))
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def lose_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sagas, "ANSWER_WITHIN", timedelta(milliseconds=300))
 
 
@@ -106,10 +105,10 @@ async def test_without_temporal_bookings_can_still_be_read(
         assert code(answer) == "booking_confirm_failed"
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_without_a_worker_a_booking_is_accepted(
-    deps: Dependencies, shop: Shop, idle: Client, database: Database
+    deps: Dependencies, shop: Shop, idle: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lose_patience(monkeypatch)
     key, starts_at = f"idle-{uuid4()}", soon()
     booking_id = booking_id_for(shop.client_id, key)
     async with on(deps, idle) as api:
@@ -126,15 +125,14 @@ async def test_without_a_worker_a_booking_is_accepted(
         look = await api.get(answer.headers["Location"], headers=as_client(shop))
         assert code(look) == "booking_not_ready"
     await idle.get_workflow_handle(workflow_id_for(booking_id)).terminate()
-    del database
 
 
 @pytest.mark.usefixtures("running_worker")
 async def test_without_a_worker_an_action_is_accepted(
-    deps: Dependencies, shop: Shop, idle: Client, api: httpx.AsyncClient, impatient: None
+    deps: Dependencies, shop: Shop, idle: Client, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del impatient
     made = await booked(api, shop)
+    lose_patience(monkeypatch)
     await idle.start_workflow("Booking", id=made["workflow_id"], task_queue="nobody")
     path = f"/api/bookings/{made['id']}"
     async with on(deps, idle) as slow:

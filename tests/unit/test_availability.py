@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -195,6 +195,7 @@ windows_ = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     zone=st.sampled_from([BERLIN, NEW_YORK]),
     change=st.sampled_from([0, 1]),
@@ -210,6 +211,7 @@ def test_open_means_open_all_the_way(
     assert is_open(hours, zone, start, end) is naively_open(hours, zone, start, end)
 
 
+@settings(deadline=None)
 @given(
     zone=st.sampled_from([BERLIN, NEW_YORK]),
     change=st.sampled_from([0, 1]),
