@@ -18,6 +18,9 @@ from tests.e2e.processes import descendants, left_of
 PATIENCE = 60.0
 """Seconds that an answer of the API may be overdue while parts of the stack are down."""
 
+MEMORABLE = 50_000
+"""Characters of what a stack said that are shown when a test fails in it."""
+
 TEMPORAL = Path(sys.executable).with_name("temporal")
 
 
@@ -76,6 +79,9 @@ async def running(run_dir: Path, **windows: str) -> AsyncIterator[Stack]:
             yield Stack(process, described, everybody)
         family = descendants(process.process.pid)
         assert len(family) > 5, f"only {family} ran"
+    except BaseException:
+        print(process.log.read_text()[-MEMORABLE:])  # noqa: T201 - pytest shows it with the failure
+        raise
     finally:
         status = await process.stop()
     assert status == 0, process.last_words()
