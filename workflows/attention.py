@@ -50,6 +50,7 @@ class Attention:
     def __init__(self, booking_id: UUID, show: Show) -> None:
         self._booking_id = booking_id
         self._show = show
+        self._undecided = False
         self._decision: Resolve | None = None
         self._wakes = 0
         self.parked: Step | None = None
@@ -83,9 +84,11 @@ class Attention:
         Raises:
             ApplicationError: of type `invalid_state` or `validation_failed`.
         """
-        if self.parked is not resolve.step:
-            parked = self.parked or "no step"
-            raise ApplicationError(f"{parked} is parked, not {resolve.step}", type="invalid_state")
+        waiting = self.parked if self._undecided else None
+        if waiting is not resolve.step:
+            raise ApplicationError(
+                f"{waiting or 'No step'} waits for a decision, not {resolve.step}", type="invalid_state"
+            )
         if resolve.action not in ACTIONS[resolve.step]:
             allowed = ", ".join(sorted(ACTIONS[resolve.step]))
             raise ApplicationError(f"{resolve.step} can only be resolved by {allowed}", type="invalid_state")
@@ -94,17 +97,17 @@ class Attention:
 
     async def decide(self, resolve: Resolve) -> None:
         """Hand over a decision of ops and wait until it was taken up."""
-        self._decision = resolve
+        self._undecided, self._decision = False, resolve
         await workflow.wait_condition(lambda: self._decision is not resolve)
 
     async def _park(
         self, step: Step, message: str, round_number: int, interruption: Interruption
     ) -> Resolve | None:
         retry_at = workflow.now() + slow_retry(round_number)
-        self.parked = step
+        wakes = self._wakes
+        self.parked, self._undecided = step, True
         self._show(step, message, retry_at)
         await self._record(step, message)
-        wakes = self._wakes
         await wait_until(
             retry_at,
             lambda: bool(self._decision or self._wakes != wakes or interruption()),
@@ -113,6 +116,7 @@ class Attention:
         return await self._take_decision(interruption)
 
     async def _take_decision(self, interruption: Interruption) -> Resolve | None:
+        self._undecided = False  # the step runs again: a decision would be about a failure that is past
         decision, self._decision = self._decision, None
         because = interruption()
         if decision and decision.action is Action.ABORT:
