@@ -250,7 +250,7 @@ class BookingWorkflow(Conversation):
     def _cancelled_in_temporal(self) -> None:
         decided = self._current is not None and self._current.status in TERMINAL_BOOKING
         if self._wishes.outcome or decided:
-            self._console.show(self._current, "cancellation")
+            self._console.show(self._current, self._attention.parked or "cancellation")
             workflow.logger.warning("cancelled in Temporal after its outcome: the saga carries on")
         else:
             self._wishes.report(ReportedOutcome.CANCELLED, Actor(role=Role.OPS), workflow.now())
