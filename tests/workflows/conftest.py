@@ -1,7 +1,7 @@
 """Servers that skip time: one whose steps are played in memory, and one with the real activities."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,6 @@ async def theatre(request: pytest.FixtureRequest) -> AsyncIterator[Sagas]:
 
 
 @pytest.fixture
-async def sagas(theatre: Sagas) -> AsyncIterator[Sagas]:
-    """A step that still runs would stop the clock for every test after this one."""
+def sagas(theatre: Sagas) -> Iterator[Sagas]:
     yield theatre
-    await theatre.clear()
+    theatre.let_go()

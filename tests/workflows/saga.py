@@ -11,7 +11,6 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateHandle, WorkflowUpdateStage
 from temporalio.common import SearchAttributeKey, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -83,8 +82,17 @@ class Saga:
         return await self._told(Answer, "complete", by(role))
 
     async def resolve(self, step: Step, action: Action, object_id: str | None = None) -> Answer:
-        decision = Resolve(step=step, action=action, actor=OPS, reason="seen", object_id=object_id)
-        return await self._told(Answer, "resolve", decision)
+        return await self._told(Answer, "resolve", self.decision(step, action, object_id))
+
+    @staticmethod
+    def decision(step: Step, action: Action, object_id: str | None = None) -> Resolve:
+        return Resolve(step=step, action=action, actor=OPS, reason="seen", object_id=object_id)
+
+    async def asks_to_complete(self, role: Role = Role.CLIENT) -> WorkflowUpdateHandle[Answer]:
+        return await self.asks("complete", by(role))
+
+    async def asks_to_cancel(self, role: Role = Role.CLIENT) -> WorkflowUpdateHandle[Answer]:
+        return await self.asks("cancel", by(role))
 
     async def asks(self, update: str, *told: Message) -> WorkflowUpdateHandle[Any]:
         """Send an update and go on as soon as the workflow has heard it."""
@@ -115,6 +123,12 @@ class Saga:
 
     async def attribute(self, key: SearchAttributeKey[Any]) -> Any:
         return (await self.handle.describe()).typed_search_attributes.get(key)
+
+    async def shows(self, key: SearchAttributeKey[Any], *, value: object) -> None:
+        """Until the UI shows it."""
+        async with asyncio.timeout(SOON_SECONDS):
+            while await self.attribute(key) != value:  # noqa: ASYNC110 - it is behind gRPC and sets no event
+                await asyncio.sleep(0.01)
 
     async def details(self) -> str:
         """What ops read in the UI."""
@@ -178,14 +192,14 @@ class Sagas:
     async def start(self, **world: Any) -> PlayedSaga:
         return await self.begin(await self.world(**world))
 
-    async def clear(self) -> None:
-        """End what a failed test has left behind."""
+    def let_go(self) -> None:
+        """What a failed test left behind plays on to its end.
+
+        Terminated with a step still running, it would stop the server's clock for good.
+        """
         for world in self.steps.worlds.values():
+            world.troubles.clear()
             world.opens_every_gate()
-            handle = self.env.client.get_workflow_handle(workflow_id_for(world.booking_id))
-            with contextlib.suppress(RPCError):
-                await handle.terminate("its test is over")
-        self.steps.worlds.clear()
 
 
 def played_worker(client: Client, steps: Steps, cached_workflows: int = 1000) -> "Pair":

@@ -8,7 +8,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from models.states import BookingStatus, PaymentStatus, PayoutStatus, Role, SessionStatus
-from tests.workflows.saga import PlayedSaga, Sagas, by
+from tests.workflows.saga import PlayedSaga, Sagas
 
 ROLES = [Role.CLIENT, Role.PROVIDER, Role.OPS]
 BEFORE_CONFIRMATION = ["reserve", "open_payment", "read_payment", "close_payment", "confirm"]
@@ -55,7 +55,7 @@ async def test_cancelling_during_a_step_before_the_confirmation_undoes_everythin
     saga = await sagas.begin(world)
     await until_step(saga, step)
     await gate.entered.wait()
-    cancelling = await saga.asks("cancel", by(role))
+    cancelling = await saga.asks_to_cancel(role)
     gate.opened.set()
     assert (await cancelling.result()).status is BookingStatus.CANCELLED
     await undone(saga, role)
@@ -68,7 +68,7 @@ async def test_cancelling_while_the_window_closes_comes_second(sagas: Sagas, rol
     gate = saga.world.stops_in("close_payment")
     await until_step(saga, "close_payment")
     await gate.entered.wait()
-    cancelling = await saga.asks("cancel", by(role))
+    cancelling = await saga.asks_to_cancel(role)
     gate.opened.set()
     assert (await cancelling.result()).status is BookingStatus.CANCELLED
     assert (await saga.ends()).reason == "payment_timeout"
@@ -82,7 +82,7 @@ async def test_cancelling_while_the_window_closes_on_a_payment_undoes_it(sagas: 
     await until_step(saga, "close_payment")
     await gate.entered.wait()
     saga.world.intent = "requires_capture"
-    cancelling = await saga.asks("cancel", by(role))
+    cancelling = await saga.asks_to_cancel(role)
     gate.opened.set()
     assert (await cancelling.result()).status is BookingStatus.CANCELLED
     await undone(saga, role)
@@ -114,7 +114,7 @@ async def test_cancelling_during_the_confirmation_cancels_the_confirmed_booking(
     gate = saga.world.stops_in("confirm")
     await saga.paid()
     await gate.entered.wait()
-    cancelling = await saga.asks("cancel", by(role))
+    cancelling = await saga.asks_to_cancel(role)
     gate.opened.set()
     assert (await cancelling.result()).status is BookingStatus.CANCELLED
     await undone(saga, role)
@@ -197,8 +197,8 @@ async def test_cancelling_twice_is_one_cancellation_by_whoever_came_first(sagas:
     saga = await sagas.start()
     await saga.opened()
     gate = saga.world.stops_in("give_back")
-    first = await saga.asks("cancel", by(role))
-    second = await saga.asks("cancel", by(Role.OPS))
+    first = await saga.asks_to_cancel(role)
+    second = await saga.asks_to_cancel(Role.OPS)
     gate.opened.set()
     assert [(await one.result()).status for one in (first, second)] == [BookingStatus.CANCELLED] * 2
     await undone(saga, role)
@@ -211,7 +211,7 @@ async def test_cancelling_what_is_being_let_go_anyway_keeps_its_reason(sagas: Sa
     await saga.opened()
     await saga.passes(timedelta(minutes=30))
     await gate.entered.wait()
-    cancelling = await saga.asks("cancel", by(Role.CLIENT))
+    cancelling = await saga.asks_to_cancel()
     gate.opened.set()
     assert (await cancelling.result()).status is BookingStatus.CANCELLED
     assert (await saga.ends()).reason == "payment_timeout"
@@ -226,7 +226,7 @@ async def during_settlement(saga: PlayedSaga) -> None:
     gate = saga.world.stops_in("settle")
     await saga.confirmed()
     await saga.passes_until(saga.world.starts_at)
-    await saga.asks("complete", by(Role.CLIENT))
+    await saga.asks_to_complete()
     await gate.entered.wait()
 
 
@@ -293,7 +293,7 @@ async def test_what_is_being_cancelled_cannot_be_completed(sagas: Sagas) -> None
     gate = saga.world.stops_in("settle")
     await saga.confirmed()
     await saga.passes_until(saga.world.starts_at)
-    cancelling = await saga.asks("cancel", by(Role.PROVIDER))
+    cancelling = await saga.asks_to_cancel(Role.PROVIDER)
     await gate.entered.wait()
     assert await refusal(saga.complete()) == "invalid_state"
     gate.opened.set()
