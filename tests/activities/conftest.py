@@ -10,6 +10,7 @@ from activities.stripe_gateway import StripeGateway
 from models.database import Database
 from sandbox.stripe.server import Running, running
 from tests.activities.desk import Desk
+from tests.activities.scratch import scratch_database
 from tests.sandbox.stripe.conftest import Control, client_of
 
 
@@ -35,3 +36,10 @@ async def desk(busy_desk: Desk) -> Desk:
     """Everything a money step needs, with Stripe as good as new."""
     await busy_desk.control.ask("POST", "/reset", webhook_endpoints=True)
     return busy_desk
+
+
+@pytest.fixture(scope="module")
+async def quiet(database_url: str) -> AsyncIterator[Database]:
+    """A database whose inbox no other relay looks at."""
+    async with scratch_database(database_url) as scratch:
+        yield scratch
