@@ -54,6 +54,12 @@ async def bookable(session: AsyncSession, service_id: UUID) -> queries.Offer:
     return offer
 
 
+def payable(policy: Policy, ends_at: datetime, defaults: PolicyDefaults, now: datetime) -> bool:
+    """Whether the money could be taken or held now; keeping a card for later is not offered yet."""
+    plan = choose_plan(policy, ends_at, now, defaults.authorization_window)
+    return plan is not PaymentPlan.AUTHORIZE_LATER
+
+
 def _check_price(wanted: NewBooking, offer: queries.Offer) -> None:
     service = offer.service
     other_amount = wanted.amount is not None and wanted.amount != service.amount
@@ -74,7 +80,7 @@ def _check_time(span: Span, policy: Policy, defaults: PolicyDefaults, now: datet
     if span.start < now - STARTING_NOW + policy.min_notice:
         hours = policy.min_notice / timedelta(hours=1)
         raise _invalid("starts_at", f"This service has to be booked {hours:g} hours ahead.")
-    if choose_plan(policy, span.end, now, defaults.authorization_window) is PaymentPlan.AUTHORIZE_LATER:
+    if not payable(policy, span.end, defaults, now):
         raise _invalid("starts_at", "Sessions this far ahead are not offered yet; choose an earlier one.")
 
 

@@ -143,9 +143,9 @@ async def confirm_booking(payment: ConfirmPayment, caller: AsClient, deps: Deps)
     return present(await confirm(deps, caller, payment.payment_intent_id), caller)
 
 
-@router.get("/{booking_id}", summary="Look at a booking", responses=documented(*OWNED))
+@router.get("/{booking_id}", summary="Look at a booking", responses=documented(*OWNED, Code.SLOT_TAKEN))
 async def get_booking(booking_id: UUID, caller: Anyone, deps: Deps) -> BookingResource:
-    """The booking as it stands."""
+    """The booking as it stands; one that was refused after a 202 answers with its refusal."""
     return present(await find(deps, booking_id, caller), caller)
 
 

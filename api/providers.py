@@ -23,6 +23,7 @@ router = APIRouter(prefix="/api/providers", tags=["providers"])
 _PROVIDERS: Final = UUID("0d6d9f0a-52b7-4b52-8d5a-7f0c5a3f6a11")
 
 REGISTERING: Final = (
+    Code.PROVIDER_NOT_READY,
     Code.INVALID_REQUEST,
     Code.UNAUTHENTICATED,
     Code.FORBIDDEN,
@@ -46,12 +47,9 @@ async def create_provider(
 ) -> ProviderResource:
     """Register yourself, once, or somebody else as ops; a connected account is made at Stripe."""
     subject = caller.subject if caller.role is Role.PROVIDER else str(uuid4())
-    provider_id = uuid5(_PROVIDERS, subject)
-    added = await deps.database.run(lambda session: _add(session, provider_id, subject, new))
-    if not added:
-        response.status_code = status.HTTP_200_OK
-        provider_id = await _provider_id_of(deps, subject)
-    await _ensure_account(deps, provider_id)
+    known = await _registered(deps, subject)
+    provider_id = known or await _register(deps, subject, new)
+    response.status_code = status.HTTP_200_OK if known else status.HTTP_201_CREATED
     response.headers["Location"] = f"/api/providers/{provider_id}"
     return await _show(deps, provider_id)
 
@@ -74,11 +72,12 @@ async def get_provider(provider_id: UUID, caller: AsSeller, deps: Deps) -> Provi
 @router.post("/{provider_id}/onboarding", summary="Continue at Stripe", responses=documented(*REGISTERING))
 async def start_onboarding(provider_id: UUID, caller: AsSeller, deps: Deps) -> Onboarding:
     """A link to Stripe's own pages; fresh every time, because it works once."""
-    await _own(deps, caller, provider_id)
-    account_id = await _ensure_account(deps, provider_id)
+    provider = await _own(deps, caller, provider_id)
+    if provider.stripe_account_id is None:
+        raise Problem(Code.PROVIDER_NOT_READY, "The provider has no account at Stripe.")
     try:
         url = await deps.gateway.create_account_link(
-            account_id=account_id,
+            account_id=provider.stripe_account_id,
             refresh_url=f"{deps.public_url}/providers/{provider_id}/onboarding/again",
             return_url=f"{deps.public_url}/providers/{provider_id}/onboarding/done",
             key=f"provider:{provider_id}:onboarding:{uuid4()}",
@@ -88,43 +87,43 @@ async def start_onboarding(provider_id: UUID, caller: AsSeller, deps: Deps) -> O
     return Onboarding(url=url)
 
 
-async def _add(session: AsyncSession, provider_id: UUID, subject: str, new: NewProvider) -> bool:
-    """Whether the provider is new; nobody registers twice."""
-    values = new.model_dump(exclude={"opening_hours"}) | {"id": provider_id, "subject": subject}
-    row = insert(Provider).values(values).on_conflict_do_nothing().returning(Provider.id)
-    if await session.scalar(row) is None:
-        return False
-    session.add_all(
-        AvailabilityRule(provider_id=provider_id, **window.model_dump()) for window in new.opening_hours
-    )
-    return True
-
-
-async def _provider_id_of(deps: Dependencies, subject: str) -> UUID:
+async def _registered(deps: Dependencies, subject: str) -> UUID | None:
     async with deps.database.transaction() as session:
-        provider_id = await queries.provider_of(session, subject)
-    if provider_id is None:
-        raise Problem(Code.NOT_FOUND)
-    return provider_id
+        return await queries.provider_of(session, subject)
 
 
-async def _ensure_account(deps: Dependencies, provider_id: UUID) -> str:
-    """The provider's account at Stripe, made now if an earlier attempt did not get that far."""
-    async with deps.database.transaction() as session:
-        provider = await session.get_one(Provider, provider_id)
-    if provider.stripe_account_id is not None:
-        return provider.stripe_account_id
+async def _register(deps: Dependencies, subject: str, new: NewProvider) -> UUID:
+    """The account comes first: what Stripe does not accept leaves nothing behind and can be corrected."""
+    provider_id = uuid5(_PROVIDERS, subject)
     try:
         account = await deps.gateway.create_account(
             provider_id=str(provider_id),
-            email=provider.email,
-            country=provider.country,
+            email=new.email,
+            country=new.country,
             key=f"provider:{provider_id}:account",
         )
     except StripeFailure as failure:
         raise stripe_problem(failure, "Stripe does not accept this provider.") from failure
-    await deps.database.run(lambda session: _keep(session, provider_id, account))
-    return account.id
+    await deps.database.run(lambda session: _add(session, provider_id, subject, new, account))
+    return provider_id
+
+
+async def _add(
+    session: AsyncSession, provider_id: UUID, subject: str, new: NewProvider, account: Account
+) -> None:
+    """Nobody registers twice: whoever comes second, with the same account, changes nothing."""
+    row = insert(Provider).values(
+        id=provider_id,
+        subject=subject,
+        stripe_account_id=account.id,
+        transfers_active=account.transfers_active,
+        payouts_enabled=account.payouts_enabled,
+        **new.model_dump(exclude={"opening_hours"}),
+    )
+    if await session.scalar(row.on_conflict_do_nothing().returning(Provider.id)) is not None:
+        session.add_all(
+            AvailabilityRule(provider_id=provider_id, **window.model_dump()) for window in new.opening_hours
+        )
 
 
 async def _refresh(deps: Dependencies, provider_id: UUID, account_id: str) -> None:
@@ -138,7 +137,6 @@ async def _refresh(deps: Dependencies, provider_id: UUID, account_id: str) -> No
 
 async def _keep(session: AsyncSession, provider_id: UUID, account: Account) -> None:
     provider = await session.get_one(Provider, provider_id, with_for_update=True)
-    provider.stripe_account_id = account.id
     provider.transfers_active = account.transfers_active
     provider.payouts_enabled = account.payouts_enabled
 

@@ -76,8 +76,10 @@ async def open_booking(temporal: Client, booking_id: UUID, start: Start, request
     )
     try:
         opened: Opened = await answered(temporal, booking_id, call)
-    except (NoAnswer, Gone):
-        _collect(start)
+    except Trouble as trouble:
+        # Without a connection the SDK never gets as far as keeping anything.
+        if not isinstance(trouble.__cause__, RuntimeError):
+            _collect(start)
         raise
     return opened
 

@@ -5,11 +5,11 @@ from typing import Annotated, Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import queries
-from api.admission import BOOKABLE_AHEAD
+from api.admission import BOOKABLE_AHEAD, payable
 from api.auth import Caller
 from api.dependencies import AsSeller, Dependencies, Deps
 from api.errors import Code, FieldError, Problem, documented
@@ -64,7 +64,9 @@ async def list_services(deps: Deps, page: Paged) -> ServicePage:
 @router.post(
     "", status_code=status.HTTP_201_CREATED, summary="Offer something", responses=documented(*SELLING)
 )
-async def create_service(new: NewService, caller: AsSeller, deps: Deps) -> ServiceResource:
+async def create_service(
+    new: NewService, caller: AsSeller, deps: Deps, response: Response
+) -> ServiceResource:
     """Put a service up. A Product and a Price are made at Stripe when an amount is given."""
     provider = await _selling_provider(deps, caller, new.provider_id)
     check_capacity(new.capacity)
@@ -86,6 +88,7 @@ async def create_service(new: NewService, caller: AsSeller, deps: Deps) -> Servi
     )
     async with deps.database.transaction() as session:
         session.add(service)
+    response.headers["Location"] = f"/api/services/{service_id}"
     return await _read(deps, service_id)
 
 
@@ -144,13 +147,13 @@ async def get_availability(
         duration = timedelta(minutes=offer.service.duration_minutes)
         hours = await queries.opening_hours(session, offer.provider.id)
         taken = await queries.busy(session, offer.provider.id, Span(span.start, span.end + duration))
-    notice = deps.defaults.resolve(offer.service.policy).min_notice
+    policy, now = deps.defaults.resolve(offer.service.policy), deps.now()
     slots = free_slots(
         hours,
         ZoneInfo(offer.provider.time_zone),
         duration,
         busy=taken,
-        start=max(span.start, deps.now() + notice),
+        start=max(span.start, now + policy.min_notice),
         end=span.end,
         step=max(FINEST_STEP, min(duration, LONGEST_STEP)),
     )
@@ -158,7 +161,7 @@ async def get_availability(
         service_id=service_id,
         time_zone=offer.provider.time_zone,
         duration_minutes=offer.service.duration_minutes,
-        slots=slots,
+        slots=[slot for slot in slots if payable(policy, slot + duration, deps.defaults, now)],
     )
 
 

@@ -205,6 +205,13 @@ async def test_slots_lie_on_the_providers_wall_clock(api: httpx.AsyncClient, sho
     } == {0}
 
 
+async def test_slots_can_be_paid_for(api: httpx.AsyncClient, shop: Shop) -> None:
+    found = (await availability(api, shop, to=soon(24 * 30))).json()
+    last = datetime.fromisoformat(found["slots"][-1]) + timedelta(hours=1)
+    # Seven days of authorization, less its margin and the grace after the session.
+    assert last <= datetime.now(UTC) + timedelta(days=7, hours=-12 - 24)
+
+
 async def test_slots_keep_the_notice(api: httpx.AsyncClient, deps: Dependencies, database: Database) -> None:
     shop = await open_shop(database, deps.gateway, policy={"min_notice": "P2D"})
     found = (await availability(api, shop)).json()
