@@ -96,7 +96,7 @@ class Api:
 
     def __init__(self, http: httpx.AsyncClient, patience: float) -> None:
         self._http = http
-        self._patience = patience
+        self.patience = patience
         """Seconds that an answer may be overdue."""
 
     async def ask(self, token: str, method: str, path: str, body: Json | None = None) -> Json:
@@ -107,13 +107,13 @@ class Api:
             NotInTime: it never answered.
         """
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid4())}
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self.patience
         while True:
             answer = await self._once(method, path, headers, body)
             if isinstance(answer, httpx.Response) and answer.status_code not in TRY_AGAIN:
                 break
             if time.monotonic() > deadline:
-                raise NotInTime(f"{method} {path} was not answered in {self._patience:g} s: {_words(answer)}")
+                raise NotInTime(f"{method} {path} was not answered in {self.patience:g} s: {_words(answer)}")
             await asyncio.sleep(_pause(answer))
         found: Json = answer.json()
         if answer.is_error:
@@ -176,12 +176,14 @@ class Person:
 
     async def complete(self, booking_id: str) -> Json:
         """Say that the session has happened."""
+        deadline = time.monotonic() + self.api.patience
         while True:
             try:
                 return await self.post(f"/api/bookings/{booking_id}/complete")
             except Refused as refusal:
-                # What Postgres shows, the workflow may learn a moment later.
-                if refusal.code != "invalid_state" or "PENDING" not in str(refusal):
+                # The API shows a confirmation a moment before the workflow knows of it, and then refuses.
+                early = refusal.code == "invalid_state" and "PENDING" in str(refusal)
+                if not early or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(LOOK_EVERY)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.client import StackDescription
-from sandbox.errors import ChildFailedError
+from sandbox.errors import ChildFailedError, SandboxError
 from sandbox.parts import ROOT
 from sandbox.process import end, spawn
 
@@ -30,12 +30,19 @@ FREE_PORTS: Final = {f"{name}_PORT": "0" for name in PORTS}
 
 @contextmanager
 def temporary_run_dir() -> Iterator[Path]:
-    """Make a run directory that goes away in the end, unless something went wrong: then its logs are worth reading."""
+    """Make a run directory that goes away in the end, unless a `SandboxError` says that its logs are worth reading."""
     directory = Path(tempfile.mkdtemp(prefix="bookings-"))
     # Whoever runs Postgres has to get through.
     directory.chmod(0o711)
-    yield directory / "run"
-    shutil.rmtree(directory, ignore_errors=True)
+    worth_reading = False
+    try:
+        yield directory / "run"
+    except SandboxError:
+        worth_reading = True
+        raise
+    finally:
+        if not worth_reading:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 class StackProcess:

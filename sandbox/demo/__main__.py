@@ -25,6 +25,9 @@ PATIENCE: Final = 60.0
 FILE_WIDTH: Final = 120
 """Columns where there is no terminal to ask."""
 
+INTERRUPTED: Final = 130
+"""Exit status of what Ctrl-C ended."""
+
 
 class NotAsItShouldBe(SandboxError):
     """Something that the demo promises did not happen."""
@@ -110,6 +113,8 @@ def main() -> None:
         asyncio.run(demo(console))
     except SandboxError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

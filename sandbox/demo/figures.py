@@ -7,6 +7,7 @@ import stripe
 
 from sandbox.client import Json, Outside
 from sandbox.demo.audit import AtStripe, Entry, Figures, Moved
+from sandbox.errors import SandboxError
 
 LEDGER: Final = """
     SELECT journal_id::text, kind, account, side, amount, currency, stripe_object_id
@@ -14,9 +15,20 @@ LEDGER: Final = """
 """
 
 
+class LedgerUnreadable(SandboxError):
+    """The database of the stack cannot be reached from here."""
+
+
 async def gather(outside: Outside, bookings: list[Json]) -> list[Figures]:
-    """The figures of ended bookings, in their order."""
-    database = await asyncpg.connect(outside.stack.database_url.replace("+asyncpg", ""))
+    """The figures of ended bookings, in their order.
+
+    Raises:
+        LedgerUnreadable: Postgres does not let us.
+    """
+    try:
+        database = await asyncpg.connect(outside.stack.database_url.replace("+asyncpg", ""))
+    except (OSError, asyncpg.PostgresError) as error:
+        raise LedgerUnreadable(f"The ledger cannot be read: {error}") from error
     try:
         return [
             Figures(booking, await _ledger(database, booking["id"]), await _at_stripe(outside, booking))
