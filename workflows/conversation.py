@@ -7,7 +7,7 @@ they need no lock and may arrive at any moment, even before the story has begun.
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from models.states import PAYMENT_STANDS, TERMINAL_BOOKING, BookingStatus, ReportedOutcome
+    from models.states import TERMINAL_BOOKING, BookingStatus, PaymentStatus, ReportedOutcome
     from workflows.attention import Attention
     from workflows.contracts import (
         Answer,
@@ -19,6 +19,8 @@ with workflow.unsafe.imports_passed_through():
         Resolve,
     )
     from workflows.wishes import Wishes, check_cancel, check_complete
+
+PAYMENT_UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING})
 
 
 class Conversation:
@@ -98,7 +100,8 @@ class Conversation:
             return True
         if current is None or current.status is not BookingStatus.PENDING:
             return current is not None
-        return self._wishes.news_read >= asked and current.payment_status not in PAYMENT_STANDS
+        undecided = current.payment_status in PAYMENT_UNDECIDED and not current.payment_refused
+        return self._wishes.news_read >= asked and undecided
 
     @property
     def _ended(self) -> bool:
