@@ -1,0 +1,136 @@
+"""The states and their moves are DESIGN section 2, no edge more and no edge less."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from models.states import (
+    BOOKING_MOVES,
+    LIVE_SESSION,
+    MONEY_TAKEN,
+    PAYMENT_MOVES,
+    PAYMENT_STANDS,
+    PAYOUT_MOVES,
+    REFUND_MOVES,
+    SEAT_HOLDING,
+    SESSION_MOVES,
+    TERMINAL_BOOKING,
+    BookingStatus,
+    Moves,
+    PaymentStatus,
+    PayoutStatus,
+    RefundStatus,
+    SessionStatus,
+    sources,
+)
+
+Machine = tuple[Moves[Any], type[StrEnum], Mapping[str, str], frozenset[str]]
+
+MACHINES: dict[str, Machine] = {
+    "session": (
+        SESSION_MOVES,
+        SessionStatus,
+        {"DRAFT": "SCHEDULED CANCELLED", "SCHEDULED": "COMPLETED CANCELLED"},
+        frozenset({"COMPLETED", "CANCELLED"}),
+    ),
+    "booking": (
+        BOOKING_MOVES,
+        BookingStatus,
+        {
+            "PENDING": "AWAITING_APPROVAL CONFIRMED CANCELLED",
+            "AWAITING_APPROVAL": "CONFIRMED REJECTED CANCELLED",
+            "CONFIRMED": "COMPLETED NO_SHOW FORFEIT CANCELLED",
+        },
+        frozenset({"COMPLETED", "NO_SHOW", "FORFEIT", "CANCELLED", "REJECTED"}),
+    ),
+    "payment": (
+        PAYMENT_MOVES,
+        PaymentStatus,
+        {
+            "PENDING": "AUTHORIZED SAVED PROCESSING CAPTURED FAILED VOIDED",
+            "SAVED": "AUTHORIZED FAILED VOIDED",
+            "PROCESSING": "CAPTURED FAILED",
+            "AUTHORIZED": "CAPTURED VOIDED EXPIRED SAVED",
+            "CAPTURED": "PARTIALLY_REFUNDED REFUNDED",
+            "PARTIALLY_REFUNDED": "REFUNDED CAPTURED",
+            "REFUNDED": "PARTIALLY_REFUNDED CAPTURED",
+        },
+        frozenset({"VOIDED", "EXPIRED", "FAILED"}),
+    ),
+    "payout": (
+        PAYOUT_MOVES,
+        PayoutStatus,
+        {
+            "HELD": "PROCESSING FROZEN BLOCKED CANCELLED",
+            "FROZEN": "HELD PROCESSING BLOCKED CANCELLED",
+            "BLOCKED": "PROCESSING FROZEN CANCELLED",
+            "PROCESSING": "PAID BLOCKED",
+            "PAID": "PROCESSING PARTIALLY_REVERSED REVERSED",
+            "PARTIALLY_REVERSED": "REVERSED PROCESSING",
+            "REVERSED": "PROCESSING",
+        },
+        frozenset({"CANCELLED"}),
+    ),
+    "refund": (
+        REFUND_MOVES,
+        RefundStatus,
+        {"PENDING": "SUCCEEDED FAILED", "SUCCEEDED": "FAILED"},
+        frozenset({"FAILED"}),
+    ),
+}
+
+each_machine = pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+
+
+@each_machine
+def test_the_moves_are_those_of_the_design(machine: Machine) -> None:
+    moves, _, design, _ = machine
+    listed = {(source, target) for source, targets in design.items() for target in targets.split()}
+    coded = {(source, target) for source, targets in moves.items() for target in targets}
+    assert coded == listed
+
+
+@each_machine
+def test_every_state_has_its_row_and_no_move_leads_nowhere(machine: Machine) -> None:
+    moves, states, _, _ = machine
+    assert set(moves) == set(states)
+    assert all(source not in targets for source, targets in moves.items())
+
+
+@each_machine
+def test_terminal_states_are_those_that_the_design_calls_so(machine: Machine) -> None:
+    moves, _, _, terminal = machine
+    assert {state for state, targets in moves.items() if not targets} == terminal
+
+
+@each_machine
+def test_sources_are_the_moves_read_backwards(machine: Machine) -> None:
+    moves, states, _, _ = machine
+    for target in states:
+        assert sources(moves, target) == {state for state in states if target in moves[state]}
+
+
+def test_a_seat_is_held_exactly_until_the_booking_ends() -> None:
+    assert {BookingStatus.PENDING, BookingStatus.AWAITING_APPROVAL, BookingStatus.CONFIRMED} == SEAT_HOLDING
+    assert set(BookingStatus) == SEAT_HOLDING | TERMINAL_BOOKING
+    assert SEAT_HOLDING.isdisjoint(TERMINAL_BOOKING)
+
+
+def test_a_session_blocks_its_time_exactly_until_it_ends() -> None:
+    assert {SessionStatus.DRAFT, SessionStatus.SCHEDULED} == LIVE_SESSION
+
+
+def test_a_payment_stands_when_money_is_reserved_or_taken() -> None:
+    assert {
+        PaymentStatus.CAPTURED,
+        PaymentStatus.PARTIALLY_REFUNDED,
+        PaymentStatus.REFUNDED,
+    } == MONEY_TAKEN
+    assert MONEY_TAKEN | {PaymentStatus.AUTHORIZED} == PAYMENT_STANDS
+
+
+def test_money_that_was_taken_never_counts_as_never_taken() -> None:
+    for state in MONEY_TAKEN:
+        assert PAYMENT_MOVES[state] <= MONEY_TAKEN
