@@ -56,7 +56,8 @@ async def move(session: AsyncSession, row: Row, target: StrEnum, change: Change,
     Raises:
         IllegalMove: the row's state in the database has no edge to `target`.
     """
-    if row.status is target:
+    source = row.status  # the update below also changes `row`
+    if source is target:
         return False
     table = type(row)
     name, moves = MACHINES[table]
@@ -67,8 +68,8 @@ async def move(session: AsyncSession, row: Row, target: StrEnum, change: Change,
         .returning(table.id)
     )
     if (await session.execute(guarded)).first() is None:
-        raise IllegalMove(f"{name} {row.id} cannot move from {row.status} to {target}")
-    session.add(_audit(row, row.status, target, change))
+        raise IllegalMove(f"{name} {row.id} cannot move from {source} to {target}")
+    session.add(_audit(row, source, target, change))
     await session.refresh(row)
     return True
 
