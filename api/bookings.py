@@ -38,6 +38,13 @@ router = APIRouter(prefix="/api/bookings", tags=["bookings"])
 OWNED: Final = (Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.BOOKING_NOT_READY, Code.VALIDATION_FAILED)
 DECIDED: Final = (*OWNED, Code.FORBIDDEN, Code.INVALID_REQUEST, Code.INVALID_STATE, Code.TOO_LATE)
 
+UNDERWAY: Final[dict[int | str, dict[str, Any]]] = {
+    status.HTTP_202_ACCEPTED: {
+        "model": BookingResource,
+        "description": "Not answered in time; look again at `Location`, or repeat the request",
+    }
+}
+
 
 def _example(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"example": BOOKING_EXAMPLE}}}
@@ -64,7 +71,6 @@ def _example(description: str) -> dict[str, Any]:
             Code.AMOUNT_MISMATCH,
             Code.IDEMPOTENCY_KEY_REUSED,
             Code.INVALID_STATE,
-            Code.BODY_TOO_LARGE,
             Code.VALIDATION_FAILED,
             Code.OUTSIDE_OPENING_HOURS,
             Code.PROVIDER_NOT_READY,
@@ -170,7 +176,9 @@ async def get_cancellation_quote(booking_id: UUID, caller: Anyone, deps: Deps) -
 
 
 @router.post(
-    "/{booking_id}/complete", summary="Say that the session has happened", responses=documented(*DECIDED)
+    "/{booking_id}/complete",
+    summary="Say that the session has happened",
+    responses=UNDERWAY | documented(*DECIDED),
 )
 async def complete_booking(
     booking_id: UUID, caller: Anyone, deps: Deps, response: Response, key: IdempotencyKey = None
@@ -188,7 +196,7 @@ async def complete_booking(
     return _show(told, caller, response)
 
 
-@router.post("/{booking_id}/cancel", summary="Cancel", responses=documented(*DECIDED))
+@router.post("/{booking_id}/cancel", summary="Cancel", responses=UNDERWAY | documented(*DECIDED))
 async def cancel_booking(
     booking_id: UUID,
     caller: Anyone,
@@ -213,7 +221,9 @@ async def cancel_booking(
     return _show(told, caller, response)
 
 
-@router.post("/{booking_id}/resolve", summary="Decide about a parked step", responses=documented(*DECIDED))
+@router.post(
+    "/{booking_id}/resolve", summary="Decide about a parked step", responses=UNDERWAY | documented(*DECIDED)
+)
 async def resolve_step(
     booking_id: UUID,
     decision: ResolveStep,

@@ -173,9 +173,9 @@ def _plain(details: ProblemDetails) -> dict[str, Any]:
 
 
 def documented(*codes: Code) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI's `responses` for what a route may refuse with, besides being unavailable."""
+    """OpenAPI's `responses` for what a route may refuse with, besides what any request may meet."""
     by_status: dict[int, list[Code]] = {}
-    for code in (*codes, Code.UNAVAILABLE):
+    for code in (*codes, Code.BODY_TOO_LARGE, Code.UNAVAILABLE):
         by_status.setdefault(KINDS[code].status, []).append(code)
     return {status: _documentation(same) for status, same in by_status.items()}
 

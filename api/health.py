@@ -36,7 +36,7 @@ class Ready(BaseModel):
     temporal: Literal["ok"] = "ok"
 
 
-@router.get("/healthz", summary="Alive?")
+@router.get("/healthz", summary="Alive?", responses=documented())
 async def get_health() -> Alive:
     """Answers whenever the process does."""
     return Alive()
@@ -51,7 +51,7 @@ async def get_readiness(deps: Deps) -> Ready:
     return Ready()
 
 
-@router.get("/metrics", summary="For Prometheus", response_class=Response)
+@router.get("/metrics", summary="For Prometheus", response_class=Response, responses=documented())
 async def get_metrics(deps: Deps) -> Response:
     """Request counts and latencies, and how many Stripe events wait."""
     try:

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 SIGNATURE: Final = "Stripe-Signature"
 
 DESCRIBED: Final[dict[str, Any]] = {
-    "responses": documented(Code.INVALID_SIGNATURE, Code.INVALID_REQUEST, Code.BODY_TOO_LARGE),
+    "responses": documented(Code.INVALID_SIGNATURE, Code.INVALID_REQUEST),
     "openapi_extra": {
         "parameters": [
             {

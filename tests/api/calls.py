@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from api.errors import KINDS, PROBLEM_JSON, Code
 from settings import ApiSettings
+from tests.api.description import Description
 from tests.support.shop import Shop
 
 ISSUER = "https://issuer.test"
@@ -73,8 +74,13 @@ def settings(**changes: Any) -> ApiSettings:
 
 
 def calling(app: FastAPI) -> httpx.AsyncClient:
-    """A client of an application in this process; what the application does not catch is a failure."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bookings.test", timeout=30)
+    """A client of an application in this process, which also holds every answer against its description."""
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://bookings.test",
+        timeout=60,
+        event_hooks={"response": [Description(app).check]},
+    )
 
 
 def soon(hours: float = 2) -> str:

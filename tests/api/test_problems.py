@@ -13,7 +13,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from api.app import _assemble
-from api.errors import KINDS, Code
+from api.errors import KINDS, Code, documented
 from api.limits import MAX_BODY_BYTES
 from tests.api.calls import as_client, as_ops, bearer, calling, code, problem, soon
 from tests.support.shop import Shop
@@ -109,7 +109,7 @@ async def test_answers_are_not_kept_by_anybody(api: httpx.AsyncClient) -> None:
 async def test_a_bug_is_answered_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
     broken = _assemble()
 
-    @broken.get("/broken")
+    @broken.get("/broken", responses=documented())
     async def _broken() -> None:
         raise ZeroDivisionError
 
