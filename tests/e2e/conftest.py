@@ -18,6 +18,6 @@ async def stack() -> AsyncIterator[Stack]:
     """One stack for all of a module's tests."""
     with temporary_run_dir() as directory:
         async with running(
-            directory, PAYMENT_WINDOW="PT6S", COMPLETION_GRACE="PT2S", PAYOUT_HOLD="PT2S"
+            directory, PAYMENT_WINDOW="PT5S", COMPLETION_GRACE="PT2S", PAYOUT_HOLD="PT2S"
         ) as ready:
             yield ready

@@ -151,7 +151,12 @@ async def test_a_slot_that_nobody_pays_for_is_free_again(stack: Stack) -> None:
 
 
 async def test_a_booking_ends_right_though_every_webhook_is_lost(stack: Stack) -> None:
-    pace = Pace(payment_window=timedelta(seconds=3), completion_grace=timedelta(0))
+    pace = Pace(
+        payment_window=timedelta(seconds=3),
+        completion_grace=timedelta(0),
+        payout_hold=timedelta(seconds=1),
+        silent_for=timedelta(seconds=5),
+    )
     async with webhooks_dropped(stack) as control:
         ended = await silence(Stage(stack.outside, stack.outside.client2, pace, lambda _: None))
         lost = (await control.get("/deliveries", params={"status": "dropped"})).json()["data"]
