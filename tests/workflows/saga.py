@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateHandle, WorkflowUpdateStage
 from temporalio.common import SearchAttributeKey, WorkflowIDReusePolicy
@@ -121,6 +123,21 @@ class Saga:
         async with asyncio.timeout(SOON_SECONDS):
             return await self.handle.result()
 
+    async def terminated(self) -> None:
+        """Once nothing is running: else it would stop the clock of the server that skips time for good."""
+        async with asyncio.timeout(SOON_SECONDS):
+            while await self._busy():  # noqa: ASYNC110 - it is behind gRPC and sets no event
+                await asyncio.sleep(0.01)
+        await self.handle.terminate("an operator's mistake")
+
+    async def _busy(self) -> bool:
+        happened = Counter(event.event_type for event in (await self.handle.fetch_history()).events)
+        tasks = happened[EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED]
+        steps = happened[EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED]
+        done = (EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED)
+        ended = sum(happened[kind] for kind in done)
+        return tasks > happened[EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED] or steps > ended
+
     async def attribute(self, key: SearchAttributeKey[Any]) -> Any:
         return (await self.handle.describe()).typed_search_attributes.get(key)
 
@@ -202,22 +219,8 @@ class Sagas:
             world.opens_every_gate()
 
 
-def played_worker(client: Client, steps: Steps, cached_workflows: int = 1000) -> "Pair":
-    """The product's workflow with played steps, on the product's two queues."""
-    return Pair(
-        Worker(
-            client,
-            task_queue=BOOKINGS_QUEUE,
-            workflows=[BookingWorkflow],
-            activities=steps.all,
-            max_cached_workflows=cached_workflows,
-        ),
-        Worker(client, task_queue=STRIPE_QUEUE, activities=steps.all),
-    )
-
-
 @dataclass
-class Pair:
+class Workers:
     """Two workers that live and end together."""
 
     first: Worker
@@ -230,6 +233,20 @@ class Pair:
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(self.first.shutdown(), self.second.shutdown())
+
+
+def played_worker(client: Client, steps: Steps, cached_workflows: int = 1000) -> Workers:
+    """The product's workflow with played steps, on the product's two queues."""
+    return Workers(
+        Worker(
+            client,
+            task_queue=BOOKINGS_QUEUE,
+            workflows=[BookingWorkflow],
+            activities=steps.all,
+            max_cached_workflows=cached_workflows,
+        ),
+        Worker(client, task_queue=STRIPE_QUEUE, activities=steps.all),
+    )
 
 
 @contextlib.asynccontextmanager

@@ -108,7 +108,7 @@ async def test_a_strict_policy_takes_the_first_refusal_for_an_answer(sagas: Saga
     saga = await sagas.start(strict_payment_failure=True)
     await saga.opened()
     saga.world.card_refused = True
-    await saga.stripe_says()
+    assert (await saga.confirm()).status is BookingStatus.CANCELLED
     await released(saga, "payment_failed")
     assert saga.world.steps("give_back", "release") == ["give_back", "release"]
 
@@ -116,6 +116,7 @@ async def test_a_strict_policy_takes_the_first_refusal_for_an_answer(sagas: Saga
 async def test_an_intent_that_was_cancelled_elsewhere_ends_the_booking(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.paid("canceled")
+    assert (await saga.confirm()).status is BookingStatus.CANCELLED
     await released(saga, "payment_failed")
 
 

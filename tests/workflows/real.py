@@ -1,0 +1,146 @@
+"""One booking with the real activities: rows in Postgres, money at the sandbox's Stripe."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+import stripe
+from stripe import StripeClient
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+import worker
+from activities.wiring import Activities
+from models.keys import transfer_group_for
+from models.states import BookingStatus
+from sandbox.stripe.server import Running as StripeSandbox
+from tests.support.shop import Shop
+from tests.workflows.saga import Saga, start
+from tests.workflows.world import SOON_SECONDS
+from workflows.contracts import StartBooking
+
+T = TypeVar("T")
+
+
+async def until(look: Callable[[], Awaitable[T]]) -> T:
+    """Look again and again until there is something to see."""
+    async with asyncio.timeout(SOON_SECONDS):
+        while not (seen := await look()):  # noqa: ASYNC110 - what is looked at is behind a socket
+            await asyncio.sleep(0.02)
+    return seen
+
+
+@dataclass(frozen=True)
+class Money:
+    """What Stripe itself says, in minor units; transfers one by one."""
+
+    status: str
+    captured: int
+    refunded: int
+    transfers: tuple[int, ...]
+
+
+@dataclass
+class RealSaga(Saga):
+    """A saga whose client pays at Stripe."""
+
+    shop: Shop
+    sdk: StripeClient
+    booking_id: UUID
+
+    async def intent_id(self) -> str:
+        """Once it is on our books, which is before the client hears of it."""
+        intent_id = (await self.shop.payment(self.booking_id)).payment_intent_id
+        assert intent_id is not None
+        return intent_id
+
+    async def pays(self, card: str = "pm_card_visa") -> stripe.PaymentIntent:
+        """As Stripe.js would; nobody tells the workflow."""
+        params: Any = {"payment_method": card, "return_url": "https://client.test/"}
+        return await self.sdk.v1.payment_intents.confirm_async(await self.intent_id(), params)
+
+    async def confirmed(self) -> None:
+        """Opened, paid, told, confirmed."""
+        await self.opened()
+        await self.pays()
+        await self.stripe_says()
+        assert (await self.confirm()).status is BookingStatus.CONFIRMED
+
+    async def held(self) -> None:
+        """Completed; the payout waits."""
+        await self.confirmed()
+        await self.passes_until((await self.shop.session_of(self.booking_id)).starts_at)
+        assert (await self.complete()).status is BookingStatus.COMPLETED
+
+    async def money(self) -> Money:
+        """The truth at Stripe."""
+        params: Any = {"expand": ["latest_charge"]}
+        intent = await self.sdk.v1.payment_intents.retrieve_async(await self.intent_id(), params)
+        group = transfer_group_for(self.booking_id)
+        transfers = await self.sdk.v1.transfers.list_async({"transfer_group": group, "limit": 100})
+        charge = intent.latest_charge
+        assert not isinstance(charge, str)
+        return Money(
+            status=intent.status,
+            captured=intent.amount_received,
+            refunded=charge.amount_refunded if charge else 0,
+            transfers=tuple(transfer.amount for transfer in transfers.data),
+        )
+
+    async def settled(self, *, captured: int, refunded: int = 0, transfers: tuple[int, ...] = ()) -> None:
+        """Nothing is held any more, and our books say what Stripe says."""
+        money = await self.money()
+        assert (money.captured, money.refunded, money.transfers) == (captured, refunded, transfers)
+        books = await self.shop.ledger(self.booking_id)
+        assert (books.get("held", 0), books.get("provider_payable", 0)) == (0, 0)
+        assert -books.get("platform_revenue", 0) == captured - refunded - sum(transfers)
+
+
+@dataclass
+class Market:
+    """Where real bookings are made: a Temporal server with the product's own workers, and Stripe."""
+
+    env: WorkflowEnvironment
+    sdk: StripeClient
+
+    async def request(self, shop: Shop, starts_in: timedelta = timedelta(hours=48)) -> StartBooking:
+        """Of the server's time, which may be years ahead."""
+        ahead = await self.env.get_current_time() - datetime.now(UTC)
+        return await shop.asked(shop.request(starts_in + ahead))
+
+    async def begin(self, shop: Shop, request: StartBooking) -> RealSaga:
+        handle = await start(self.env.client, request)
+        return RealSaga(self.env, handle, shop, self.sdk, request.booking_id)
+
+    async def start(self, shop: Shop, starts_in: timedelta = timedelta(hours=48)) -> RealSaga:
+        return await self.begin(shop, await self.request(shop, starts_in))
+
+
+@asynccontextmanager
+async def working(client: Client, activities: Activities) -> AsyncIterator[None]:
+    """The product's own workers."""
+    async with AsyncExitStack() as running:
+        for one in worker.workers(client, activities, requests_per_second=1000):
+            await running.enter_async_context(one)
+        yield
+
+
+@dataclass
+class Control:
+    """The sandbox's control API."""
+
+    sandbox: StripeSandbox
+
+    async def ask(self, method: str, path: str, **body: Any) -> None:
+        async with httpx.AsyncClient(base_url=self.sandbox.url, timeout=10, trust_env=False) as http:
+            (await http.request(method, f"/_control{path}", json=body)).raise_for_status()
+
+    async def refuses(self, path: str, *, times: int = 1) -> None:
+        """Stripe says a definite no to the next write to `path`."""
+        match = {"method": "POST", "path": path}
+        await self.ask("POST", "/faults", action="fail_before", status=400, match=match, times=times)

@@ -1,0 +1,191 @@
+"""What the server that skips time cannot show: one round trip, the UI's texts, resets (real time)."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.common import WorkflowIDConflictPolicy
+
+from activities.stripe_gateway import StripeGateway
+from models.database import Database
+from models.keys import workflow_id_for
+from models.states import BookingStatus, PaymentStatus, PayoutStatus
+from tests.support.shop import Shop, open_shop
+from tests.workflows.real import Control, Market, RealSaga, until
+from workflows.booking import BookingWorkflow
+from workflows.contracts import BOOKINGS_QUEUE, Action, Ended, Opened, StartBooking, Step
+from workflows.search_attributes import (
+    ATTENTION_STEP,
+    BOOKING_STATUS,
+    NEEDS_ATTENTION,
+    PAYOUT_DUE_AT,
+    PROVIDER_ID,
+    SERVICE_ID,
+    SESSION_STARTS_AT,
+)
+
+NOW = timedelta(seconds=-1)
+
+
+async def open_at_once(client: Client, request: StartBooking) -> Opened:
+    """Start and wait for the checkout in one round trip, as the API does."""
+    start = WithStartWorkflowOperation(
+        BookingWorkflow.run,
+        request,
+        id=workflow_id_for(request.booking_id),
+        task_queue=BOOKINGS_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary="Booking of 120.00 EUR",
+    )
+    answer: Opened = await client.execute_update_with_start_workflow(
+        "opened", start_workflow_operation=start, id=str(uuid4()), result_type=Opened
+    )
+    return answer
+
+
+def saga_of(market: Market, shop: Shop, request: StartBooking) -> RealSaga:
+    handle = market.env.client.get_workflow_handle_for(
+        BookingWorkflow.run, workflow_id_for(request.booking_id)
+    )
+    return RealSaga(market.env, handle, shop, market.sdk, request.booking_id)
+
+
+@pytest.fixture
+async def quick_shop(database: Database, gateway: StripeGateway) -> Shop:
+    """Whose money is held for a second and a half."""
+    return await open_shop(database, gateway, policy={"payout_hold": "PT1.5S"})
+
+
+async def test_a_booking_is_started_and_answered_in_one_round_trip(dev_market: Market, shop: Shop) -> None:
+    request = await dev_market.request(shop)
+    opened = await open_at_once(dev_market.env.client, request)
+    assert (opened.refusal, opened.status) == (None, BookingStatus.PENDING)
+    again = await open_at_once(dev_market.env.client, request)
+    assert again == opened
+    saga = saga_of(dev_market, shop, request)
+    intent = await dev_market.sdk.v1.payment_intents.retrieve_async(await saga.intent_id())
+    mine = await dev_market.sdk.v1.payment_intents.list_async({"customer": str(intent.customer)})
+    assert [one.id for one in mine.data] == [intent.id]
+    await saga.cancel()
+    await saga.ends()
+
+
+async def test_the_console_tells_a_booking_apart_and_says_what_it_waits_for(
+    dev_market: Market, shop: Shop
+) -> None:
+    request = await dev_market.request(shop)
+    await open_at_once(dev_market.env.client, request)
+    saga = saga_of(dev_market, shop, request)
+    await saga.pays()
+    await saga.confirm()
+    description = await saga.handle.describe()
+    assert await description.static_summary() == "Booking of 120.00 EUR"
+    shown = description.typed_search_attributes
+    assert shown.get(BOOKING_STATUS) == "CONFIRMED"
+    assert shown.get(NEEDS_ATTENTION) is False
+    assert (shown.get(PROVIDER_ID), shown.get(SERVICE_ID)) == (str(shop.provider_id), str(shop.service_id))
+    assert shown.get(SESSION_STARTS_AT) == request.starts_at
+    assert "waiting for the session's outcome" in await saga.details()
+    history = await saga.handle.fetch_history()
+    scheduled = [
+        event
+        for event in history.events
+        if event.event_type
+        in (EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_TIMER_STARTED)
+    ]
+    assert scheduled
+    assert all(event.user_metadata.HasField("summary") for event in scheduled)
+    await saga.cancel()
+    await saga.ends()
+
+
+async def test_ops_find_what_needs_them_by_its_step(
+    dev_market: Market, quick_shop: Shop, control: Control
+) -> None:
+    saga = await dev_market.start(quick_shop, NOW)
+    await control.ask("POST", f"/accounts/{quick_shop.account_id}", transfers="inactive")
+    await saga.held()
+    await saga.shows(ATTENTION_STEP, value="pay_out")
+    query = f"NeedsAttention = true AND AttentionStep = 'pay_out' AND ProviderId = '{quick_shop.provider_id}'"
+
+    async def found() -> list[str]:
+        return [one.id async for one in saga.env.client.list_workflows(query)]
+
+    assert await until(found) == [workflow_id_for(saga.booking_id)]
+    payout = await quick_shop.payout(saga.booking_id)
+    assert payout.status is PayoutStatus.BLOCKED
+    assert await saga.attribute(PAYOUT_DUE_AT) == payout.due_at
+    await control.ask("POST", f"/accounts/{quick_shop.account_id}", transfers="active")
+    await saga.resolve(Step.PAY_OUT, Action.RETRY)
+    await saga.ends()
+    assert await saga.attribute(NEEDS_ATTENTION) is False
+    await saga.settled(captured=12_000, transfers=(9600,))
+
+
+async def test_cancelled_in_temporal_a_booking_is_undone(dev_market: Market, shop: Shop) -> None:
+    saga = await dev_market.start(shop)
+    await saga.confirmed()
+    await saga.handle.cancel()
+    ended = await saga.ends()
+    assert (ended.status, ended.reason) == (BookingStatus.CANCELLED, "cancelled_by_ops")
+    await saga.settled(captured=0)
+    assert (await shop.payment(saga.booking_id)).status is PaymentStatus.VOIDED
+
+
+async def reset(saga: RealSaga) -> RealSaga:
+    """To the first task, as an operator does in the UI: every activity runs again."""
+    history = await saga.handle.fetch_history()
+    first = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    task = next(event.event_id for event in history.events if event.event_type == first)
+    started = history.events[0].workflow_execution_started_event_attributes
+    client = saga.env.client
+    answer = await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(
+                workflow_id=saga.handle.id, run_id=started.original_execution_run_id
+            ),
+            reason="an operator resets",
+            workflow_task_finish_event_id=task,
+            request_id=str(uuid4()),
+        )
+    )
+    handle = client.get_workflow_handle(saga.handle.id, run_id=answer.run_id, result_type=Ended)
+    return RealSaga(saga.env, handle, saga.shop, saga.sdk, saga.booking_id)
+
+
+async def test_reset_after_the_capture_does_not_capture_again(dev_market: Market, quick_shop: Shop) -> None:
+    saga = await dev_market.start(quick_shop, NOW)
+    await saga.held()
+    due_at = (await quick_shop.payout(saga.booking_id)).due_at
+    again = await reset(saga)
+    assert (await again.ends()).status is BookingStatus.COMPLETED
+    await again.settled(captured=12_000, transfers=(9600,))
+    assert (await quick_shop.payout(saga.booking_id)).due_at == due_at
+    history = await again.handle.fetch_history()
+    names = [event.activity_task_scheduled_event_attributes.activity_type.name for event in history.events]
+    assert [name for name in names if name] == ["reserve", "pay_out"]
+
+
+async def test_reset_after_the_transfer_does_not_transfer_again(dev_market: Market, quick_shop: Shop) -> None:
+    saga = await dev_market.start(quick_shop, NOW)
+    await saga.held()
+    await saga.ends()
+    again = await reset(saga)
+    assert (await again.ends()).status is BookingStatus.COMPLETED
+    await again.settled(captured=12_000, transfers=(9600,))
+
+
+async def test_reset_while_confirmed_keeps_the_one_payment(dev_market: Market, quick_shop: Shop) -> None:
+    saga = await dev_market.start(quick_shop, timedelta(hours=1))
+    await saga.confirmed()
+    intent_id = await saga.intent_id()
+    again = await reset(saga)
+    assert (await again.confirm()).status is BookingStatus.CONFIRMED
+    assert await again.intent_id() == intent_id
+    await again.cancel()
+    await again.ends()

@@ -1,0 +1,120 @@
+"""Workers and runs that end in the middle: the next one carries on from what is stored."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from models.states import BookingStatus
+from tests.workflows.conftest import TEST_SERVER
+from tests.workflows.saga import PlayedSaga, Sagas, Workers, played_worker, skipping_time
+from tests.workflows.world import Steps
+from workflows.contracts import Step
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[WorkflowEnvironment]:
+    """One whose workers come and go."""
+    async with skipping_time(TEST_SERVER) as env:
+        yield env
+
+
+def uncached(server: WorkflowEnvironment, sagas: Sagas) -> Workers:
+    """Without a cache there is no queue of its own, whose tasks would wait for the worker that is gone."""
+    return played_worker(server.client, sagas.steps, cached_workflows=0)
+
+
+async def test_what_was_said_while_no_worker_ran_is_heard_by_the_next_one(
+    server: WorkflowEnvironment,
+) -> None:
+    sagas = Sagas(server, Steps())
+    async with uncached(server, sagas):
+        saga = await sagas.start()
+        await saga.opened()
+    saga.world.intent = "requires_capture"
+    await saga.stripe_says()
+    async with uncached(server, sagas):
+        assert (await saga.confirm()).status is BookingStatus.CONFIRMED
+    await saga.passes_until(saga.world.starts_at)
+    async with uncached(server, sagas):
+        await saga.complete()
+    async with uncached(server, sagas):
+        assert (await saga.ends()).status is BookingStatus.COMPLETED
+    assert saga.world.transferred == [9600]
+
+
+async def test_a_payment_and_the_end_of_its_window_in_one_task_mean_paid(server: WorkflowEnvironment) -> None:
+    sagas = Sagas(server, Steps())
+    async with uncached(server, sagas):
+        saga = await sagas.start()
+        await saga.opened()
+    saga.world.intent = "requires_capture"
+    await saga.passes_until(saga.world.booking.expires_at)
+    await saga.stripe_says()
+    async with uncached(server, sagas):
+        assert (await saga.confirm()).status is BookingStatus.CONFIRMED
+        assert "give_back" not in saga.world.steps()
+
+
+async def stopped_at(sagas: Sagas, step: Step) -> PlayedSaga:
+    """A booking that is parked at `step`, and an operator who terminates it."""
+    world = await sagas.world()
+    world.fails(step)
+    saga = await sagas.begin(world)
+    if step in (Step.GIVE_BACK, Step.RELEASE, Step.CLOSE_PAYMENT):
+        await saga.opened()
+        await saga.passes_until(world.booking.expires_at)
+    elif step in (Step.READ_PAYMENT, Step.CONFIRM):
+        await saga.paid()
+    elif step in (Step.SETTLE, Step.PAY_OUT):
+        await saga.confirmed()
+        due = world.booking.completion_due_at
+        await saga.passes_until(due if step is Step.SETTLE else due + timedelta(hours=72, seconds=1))
+    await world.reached(f"attention {step}")
+    await saga.terminated()
+    return saga
+
+
+@pytest.mark.parametrize("step", list(Step))
+async def test_terminated_at_any_step_a_booking_is_finished_by_its_next_run(sagas: Sagas, step: Step) -> None:
+    stopped = await stopped_at(sagas, step)
+    world = stopped.world
+    again = await sagas.begin(world)
+    if step in (Step.RESERVE, Step.OPEN_PAYMENT):
+        await again.confirmed()
+    ended = await again.ends()
+    if step in (Step.GIVE_BACK, Step.RELEASE, Step.CLOSE_PAYMENT):
+        assert (ended.status, ended.reason) == (BookingStatus.CANCELLED, "payment_timeout")
+        assert (world.captured - world.refunded, world.transferred) == (0, [])
+    else:
+        assert ended.status is BookingStatus.COMPLETED
+        assert (world.captured, world.transferred) == (12_000, [9600])
+
+
+async def test_a_decision_that_was_stored_is_not_replaced_by_the_next_run(sagas: Sagas) -> None:
+    saga = await sagas.start()
+    await saga.confirmed()
+    saga.world.loses_its_answer("settle")
+    await saga.asks_to_cancel()
+    await saga.world.reached("attention settle")
+    await saga.terminated()
+    again = await sagas.begin(saga.world)
+    ended = await again.ends()
+    assert (ended.status, ended.reason) == (BookingStatus.CANCELLED, "cancelled_by_client")
+    assert saga.world.transferred == []
+
+
+async def test_a_cancellation_can_be_repeated_to_the_run_that_carries_it_on(sagas: Sagas) -> None:
+    saga = await sagas.start()
+    saga.world.fails("release", times=2)
+    await saga.opened()
+    await saga.asks_to_cancel()
+    await saga.world.reached("attention release")
+    await saga.terminated()
+    again = await sagas.begin(saga.world)
+    await saga.world.reached("attention release", times=2)
+    repeated = await again.asks_to_cancel()
+    await again.handle.signal("retry")
+    assert (await repeated.result()).status is BookingStatus.CANCELLED
+    assert (await again.ends()).reason == "cancelled_by_client"
