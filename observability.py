@@ -5,6 +5,11 @@ import sys
 
 import structlog
 
+TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+"""Local variables hold tokens, client secrets and people: they stay out of logs."""
+
 
 def configure_logging(level: str) -> None:
     """Send structlog and the standard library through one renderer. Ids and amounts only."""
@@ -25,7 +30,7 @@ def configure_logging(level: str) -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                TRACEBACKS,
                 structlog.processors.JSONRenderer(),
             ],
         )

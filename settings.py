@@ -17,7 +17,9 @@ from models.policy import Policy
 class PolicyDefaults(BaseSettings):
     """Policy defaults that a deployment may set; ISO 8601 durations."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     payment_window: timedelta | None = None
     approval_window: timedelta | None = None
@@ -36,7 +38,7 @@ class StripeSettings(BaseSettings):
     """How to reach Stripe; `api_base` unset means Stripe itself."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STRIPE_", frozen=True, extra="ignore", env_ignore_empty=True
+        env_prefix="STRIPE_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
     )
 
     secret_key: SecretStr = Field(min_length=1)
@@ -47,7 +49,9 @@ class StripeSettings(BaseSettings):
 class WorkerSettings(BaseSettings):
     """What the worker and `ops.py` need."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     database_url: str
     metrics_port: int | None = None
@@ -58,7 +62,9 @@ class WorkerSettings(BaseSettings):
 class ApiSettings(BaseSettings):
     """What the HTTP API needs besides the database and Stripe."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     database_url: str
     stripe_webhook_secret: SecretStr = Field(min_length=1)

@@ -10,6 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities.bookkeeping import settled
+from activities.errors import Failure, StepError
 from activities.records import change, load, state
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import Price
@@ -91,10 +93,12 @@ class BookingActivities(BookingSteps):
         """End the booking CANCELLED; a booking that ended already, or never was, stays as it is."""
 
         async def work(session: AsyncSession) -> BookingState | None:
-            if await session.get(Booking, step.booking_id) is None:
+            if await _call_off(session, step.booking_id):
                 return None
             rows = await load(session, step.booking_id, lock=True)
             if rows.booking.status not in TERMINAL_BOOKING:
+                if not settled(rows.payment, 0):
+                    raise StepError(Failure.MONEY_NOT_SETTLED, "the client's money has not gone back yet")
                 context = change(step.booking_id, step.at, step.actor, step.reason)
                 target = BookingStatus.CANCELLED
                 await move(session, rows.booking, target, context, status_reason=step.reason)
@@ -148,8 +152,11 @@ class BookingActivities(BookingSteps):
         return choose_plan(offer.policy, ends_at, at, self._defaults.authorization_window)
 
     async def _refuse(self, request: StartBooking, refusal: Refusal) -> Reserved:
-        await self._database.run(lambda session: _remember_refusal(session, request.booking_id, refusal))
-        return Reserved(refusal=refusal)
+        async def work(session: AsyncSession) -> Reserved:
+            earlier = await _earlier(session, request.booking_id)
+            return earlier or await _remember_refusal(session, request.booking_id, refusal)
+
+        return await self._database.run(work)
 
     async def _take_seat(self, session: AsyncSession, step: Reserve, offer: Offer, price: Price) -> Reserved:
         # The constraint is the promise; this lock keeps rivals from deadlocking on it (DESIGN 6).
@@ -162,8 +169,7 @@ class BookingActivities(BookingSteps):
         except IntegrityError as error:
             if sqlstate(error) != EXCLUSION_VIOLATION:
                 raise
-            await _remember_refusal(session, step.request.booking_id, Refusal.SLOT_TAKEN)
-            return Reserved(refusal=Refusal.SLOT_TAKEN)
+            return await _remember_refusal(session, step.request.booking_id, Refusal.SLOT_TAKEN)
         return Reserved(booking=await state(session, step.request.booking_id))
 
     async def _draft(self, session: AsyncSession, step: Reserve, offer: Offer, price: Price) -> None:
@@ -219,17 +225,28 @@ def _booking(step: Reserve, offer: Offer, price: Price, block: Session, plan: Pa
 
 
 async def _earlier(session: AsyncSession, booking_id: UUID) -> Reserved | None:
-    """What an earlier run or attempt made of the same request."""
+    """What an earlier run or attempt made of the same request.
+
+    The request's row stays locked: a slow attempt and whoever gave up on it take turns.
+    """
+    request = await session.get(BookingRequest, booking_id, with_for_update=True)
     if await session.get(Booking, booking_id) is not None:
         return Reserved(booking=await state(session, booking_id))
-    request = await session.get(BookingRequest, booking_id)
     if request is not None and request.refusal is not None:
         return Reserved(refusal=Refusal(request.refusal))
     return None
 
 
-async def _remember_refusal(session: AsyncSession, booking_id: UUID, refusal: Refusal) -> None:
+async def _call_off(session: AsyncSession, booking_id: UUID) -> bool:
+    """Whether there never was a booking; then none can be made of its request any more."""
+    if await _earlier(session, booking_id) is None:
+        await _remember_refusal(session, booking_id, Refusal.CALLED_OFF)
+    return await session.get(Booking, booking_id) is None
+
+
+async def _remember_refusal(session: AsyncSession, booking_id: UUID, refusal: Refusal) -> Reserved:
     """The same key gets the same answer for as long as we live, not as Temporal remembers."""
     await session.execute(
         update(BookingRequest).where(BookingRequest.booking_id == booking_id).values(refusal=refusal)
     )
+    return Reserved(refusal=refusal)

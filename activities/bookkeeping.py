@@ -21,6 +21,7 @@ from models.money import split
 from models.payments import Payment, Payout, Refund
 from models.states import (
     MONEY_TAKEN,
+    PAYMENT_OPEN,
     TERMINAL_BOOKING,
     BookingStatus,
     PaymentStatus,
@@ -101,7 +102,9 @@ def _post_capture(session: AsyncSession, payment: Payment, intent: Intent) -> No
         raise AssertionError(f"{intent.id} succeeded without a charge")
     post = _poster(session, payment.booking_id, payment.currency)
     post(JournalKind.CAPTURE, ledger.capture(intent.amount_received), charge.id)
-    if charge.fee_transaction_id:
+    if charge.fee_transaction_id and charge.fee_currency:
+        # Stripe takes its fee in the currency that the platform settles in.
+        post = _poster(session, payment.booking_id, charge.fee_currency)
         post(JournalKind.STRIPE_FEE, ledger.stripe_fee(charge.fee), charge.fee_transaction_id)
 
 
@@ -133,7 +136,9 @@ async def draft_refund(
     session: AsyncSession, payment: Payment, row_id: UUID, amount: int, context: Change
 ) -> None:
     """A refund on its way; its operation row is committed with it."""
-    if await session.get(Refund, row_id) is not None:
+    drafted = await session.get(Refund, row_id)
+    if drafted is not None:
+        drafted.amount = amount  # an attempt that failed for good may have asked for another
         return
     count = await session.scalar(
         select(func.count()).select_from(Refund).where(Refund.payment_id == payment.id)
@@ -174,11 +179,22 @@ async def refunded(
     return True
 
 
+def settled(payment: Payment, keep: int) -> bool:
+    """Just `keep` minor units are with us, and nothing is authorized or on its way."""
+    return payment.status not in PAYMENT_OPEN and surplus(payment, keep) == 0
+
+
 async def end(session: AsyncSession, context: Change) -> None:
-    """Write the terminal status that was decided, together with the settled money."""
+    """Write the terminal status that was decided, together with the settled money.
+
+    Does nothing while the money is not where the decision wants it: the decision may have changed
+    under a run that was slow, and an end is for ever.
+    """
     rows = await load(session, context.booking_id, lock=True)
     booking, payment = rows.booking, rows.payment
-    if booking.status in TERMINAL_BOOKING or booking.outcome_status is None:
+    if booking.status in TERMINAL_BOOKING or booking.outcome_status is None or booking.keep is None:
+        return
+    if not settled(payment, booking.keep):
         return
     await move(session, booking, booking.outcome_status, context, status_reason=booking.outcome_reason)
     await move(session, rows.session, SESSION_ENDS[booking.status], context)

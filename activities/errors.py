@@ -36,6 +36,7 @@ class Failure(StrEnum):
     UNEXPECTED_STATE = "UnexpectedState"
     INSUFFICIENT_BALANCE = "InsufficientBalance"
     PROVIDER_NOT_PAYABLE = "ProviderNotPayable"
+    MONEY_NOT_SETTLED = "MoneyNotSettled"
     AUTHORIZATION_EXPIRED = "AuthorizationExpired"
     REFUND_FAILED = "RefundFailed"
     PAYMENT_MISMATCH = "PaymentMismatch"

@@ -103,9 +103,10 @@ class Inbox:
             return Delivery.KNOWN
         try:
             delivery = await self._route(event)
-        except RPCError as error:
-            log.warning("booking could not be told", event_id=event_id, error=error.status.name)
-            await self.postpone(event_id, f"Temporal: {error.status.name}")
+        except (RPCError, RuntimeError) as error:  # RuntimeError: a client that never got to connect
+            reason = error.status.name if isinstance(error, RPCError) else "not connected"
+            log.warning("booking could not be told", event_id=event_id, error=reason)
+            await self.postpone(event_id, f"Temporal: {reason}")
             return Delivery.PENDING
         if delivery is Delivery.PENDING:
             await self.postpone(event_id, "nobody to tell yet")
@@ -130,8 +131,8 @@ class Inbox:
     async def _route(self, event: StripeEvent) -> Delivery:
         if event.type in ACCOUNT_EVENTS:
             return Delivery.PENDING
-        if event.type not in OLD_NEWS:
-            return Delivery.IGNORED
+        if event.type not in OLD_NEWS or event.account is not None:
+            return Delivery.IGNORED  # our payments are all on the platform's own account
         payment = await self._database.run(lambda session: _payment_of(session, event))
         if payment is None:
             return Delivery.PENDING

@@ -26,7 +26,7 @@ from activities.stripe_objects import (
     RefundObject,
 )
 from activities.stripe_writes import StripeWrites
-from activities.verification import verify
+from activities.verification import verify, verify_refunds
 from models.bookings import Booking
 from models.catalogue import Client
 from models.database import Database
@@ -89,8 +89,9 @@ class PaymentActivities(PaymentSteps):
             await self._record(rows.payment, intent, context)
         elif intent is not None and intent.status in AWAITING_BANK and _may_wait(rows.booking, step):
             await self._database.run(lambda session: bookkeeping.grant_grace(session, step))
-        else:
-            await self._cancelled(rows.payment, context, bookkeeping.nothing_more)
+        elif paid := await self._cancel(rows.payment, context, bookkeeping.nothing_more):
+            verify(paid, rows.payment, livemode=self._gateway.livemode)
+            await self._record(rows.payment, paid, context)
         return await self._state(step.booking_id)
 
     @activity.defn
@@ -119,7 +120,10 @@ class PaymentActivities(PaymentSteps):
             context = change(step.booking_id, at, step.outcome.actor, booking.outcome_reason)
             await self._keep(rows, booking.keep or 0, context, bookkeeping.end)
             await self._database.run(lambda session: bookkeeping.end(session, context))
-        return await self._state(step.booking_id)
+        ended = await self._state(step.booking_id)
+        if ended.status not in TERMINAL_BOOKING:
+            raise StepError(Failure.MONEY_NOT_SETTLED, "the decision changed while its money was moved")
+        return ended
 
     # --- keeping, whatever the payment's state -----------------------------------------------
 
@@ -129,17 +133,22 @@ class PaymentActivities(PaymentSteps):
         if payment.status in MONEY_TAKEN:
             if bookkeeping.surplus(payment, keep) > 0:
                 await self._give_back_captured(payment, keep, context, then)
+                # An earlier, smaller refund may have been taken up first.
+                await self._keep(await self._rows(payment.booking_id), keep, context, then)
+            else:
+                await verify_refunds(self._gateway, payment)
         elif keep and payment.status in PAYMENT_GONE:
             raise StepError(
                 Failure.AUTHORIZATION_EXPIRED, f"{payment.payment_intent_id} can no longer be captured"
             )
         elif keep:
             await self._operations.perform(self._capture_of(payment, keep, context, then))
-        elif not await self._cancelled(payment, context, then):
+        elif paid := await self._cancel(payment, context, then):
+            await self._record(payment, paid, context)
             await self._keep(await self._rows(payment.booking_id), keep, context, then)
 
-    async def _cancelled(self, payment: Payment, context: Change, then: bookkeeping.Then) -> bool:
-        """Cancel the intent; False when the client was faster and the money is ours (TRAPS 12)."""
+    async def _cancel(self, payment: Payment, context: Change, then: bookkeeping.Then) -> Intent | None:
+        """Cancel the intent; answers the paid one when the client was faster (TRAPS 12)."""
         try:
             await self._operations.perform(self._cancel_of(payment, context, then))
         except StripeFailure as failure:
@@ -148,9 +157,8 @@ class PaymentActivities(PaymentSteps):
                 raise
             if intent.status != "succeeded":
                 raise
-            await self._record(payment, intent, context)
-            return False
-        return True
+            return intent
+        return None
 
     async def _give_back_captured(
         self, payment: Payment, keep: int, context: Change, then: bookkeeping.Then

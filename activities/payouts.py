@@ -7,8 +7,10 @@ from temporalio import activity
 from activities.errors import Failure, StepError, StripeFailure
 from activities.operations import Operations, Task
 from activities.records import Records, change, load, state
+from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import CreateTransfer, Transfer
 from activities.stripe_writes import StripeWrites
+from activities.verification import verify_refunds
 from models import ledger
 from models.catalogue import Provider
 from models.database import Database
@@ -27,8 +29,11 @@ PAYABLE = frozenset({PayoutStatus.HELD, PayoutStatus.BLOCKED, PayoutStatus.PROCE
 class PayoutActivities(PayoutSteps):
     """Implements `PayoutSteps`."""
 
-    def __init__(self, database: Database, writes: StripeWrites, operations: Operations) -> None:
+    def __init__(
+        self, database: Database, gateway: StripeGateway, writes: StripeWrites, operations: Operations
+    ) -> None:
         self._database = database
+        self._gateway = gateway
         self._writes = writes
         self._operations = operations
 
@@ -38,6 +43,7 @@ class PayoutActivities(PayoutSteps):
         rows = await self._database.run(lambda session: load(session, step.booking_id))
         if rows.payout is not None and rows.payout.status in PAYABLE:
             context = change(step.booking_id, step.at)
+            await verify_refunds(self._gateway, rows.payment)
             try:
                 await self._operations.perform(self._transfer_of(rows, context), step.adopt)
             except StripeFailure as failure:

@@ -32,27 +32,34 @@ class Records:
 
 
 async def load(session: AsyncSession, booking_id: UUID, *, lock: bool = False) -> Records:
-    """The rows of a booking, locked in one order when `lock` is set.
+    """The rows of a booking; with `lock`, locked in one order and read anew.
+
+    A lock alone would not do: a session answers with the object it already has, as it was.
 
     Raises:
         BookingMissing: there is no such booking.
     """
-    booking = await session.get(Booking, booking_id, with_for_update=lock or None)
+    await session.flush()
+    booking = await session.get(Booking, booking_id, with_for_update=lock or None, populate_existing=lock)
     if booking is None:
         raise BookingMissing(booking_id)
-    block = await session.get_one(Session, booking.session_id, with_for_update=lock or None)
+    block = await session.get_one(
+        Session, booking.session_id, with_for_update=lock or None, populate_existing=lock
+    )
     payments = select(Payment).where(Payment.booking_id == booking_id).order_by(Payment.number.desc())
     payouts = select(Payout).where(Payout.booking_id == booking_id)
     if lock:
-        payments, payouts = payments.with_for_update(), payouts.with_for_update()
+        payments = payments.with_for_update().execution_options(populate_existing=True)
+        payouts = payouts.with_for_update().execution_options(populate_existing=True)
     payment = (await session.scalars(payments.limit(1))).one()
     return Records(booking, block, payment, (await session.scalars(payouts)).one_or_none())
 
 
 async def lock_payment(session: AsyncSession, booking_id: UUID, payment_id: UUID) -> Payment:
     """A payment as it is now, locked in the order of `load`: its booking first."""
-    await session.get_one(Booking, booking_id, with_for_update=True)
-    return await session.get_one(Payment, payment_id, with_for_update=True)
+    await session.flush()
+    await session.get_one(Booking, booking_id, with_for_update=True, populate_existing=True)
+    return await session.get_one(Payment, payment_id, with_for_update=True, populate_existing=True)
 
 
 async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: bool = False) -> BookingState:
@@ -82,6 +89,7 @@ async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: boo
         payout_status=payout.status if payout else None,
         payout_amount=payout.amount if payout else None,
         payout_due_at=payout.due_at if payout else None,
+        attention=booking.attention_step is not None,
     )
 
 

@@ -11,9 +11,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.errors import StepError
+from activities.errors import Failure, StripeFailure
 from activities.inbox import ACCOUNT_EVENTS, CHANNEL, Delivery, Inbox
 from activities.stripe_gateway import StripeGateway
+from activities.stripe_objects import Account
 from models.catalogue import Provider
 from models.database import Database
 from models.keys import APP
@@ -24,10 +25,12 @@ from workflows.steps import RelaySteps
 
 log = structlog.get_logger()
 
-BATCH: Final = 50
+BATCH: Final = 10
+"""Few enough that the lease outlasts them also when every one is slow."""
 POLL: Final = timedelta(seconds=1)
 """Back-offs end without a NOTIFY, so the inbox is also looked at this often."""
-LEASE: Final = timedelta(seconds=30)
+LEASE: Final = timedelta(minutes=2)
+ACCOUNT_GONE: Final = frozenset({Failure.PROVIDER_NOT_PAYABLE, Failure.STRIPE_AUTHENTICATION})
 STRANGER_AFTER: Final = timedelta(minutes=10)
 """How long a payment nobody knows may still turn out to be one that we are just making."""
 
@@ -59,51 +62,72 @@ class RelayActivities(RelaySteps):
 
     async def deliver_due(self) -> int:
         """Deliver what is due now; answers how many events left the inbox."""
-        events = await self._database.run(_claim)
-        results = [await self._deliver(event) for event in events]
-        return sum(result is not Delivery.PENDING for result in results)
+        delivered = 0
+        for event in await self._database.run(_claim):
+            delivered += await self._deliver(event) is not Delivery.PENDING
+            if activity.in_activity():
+                activity.heartbeat(delivered)
+        return delivered
 
     async def _deliver(self, event: StripeEvent) -> Delivery:
         try:
-            if event.type in ACCOUNT_EVENTS:
-                return await self._update_provider(event)
-            delivery = await self._inbox.deliver(event.id)
-            if delivery is Delivery.PENDING and await self._is_strange(event):
-                await self._inbox.handled(event.id, Delivery.IGNORED)
-                return Delivery.IGNORED
-        except StepError as error:
-            log.warning("event not delivered", event_id=event.id, failure=error.failure)
-            await self._inbox.postpone(event.id, str(error))
+            return await self._deliver_or_ignore(event)
+        except Exception as error:  # noqa: BLE001 - one event must not hold up those behind it
+            log.warning("event not delivered", event_id=event.id, failure=type(error).__name__)
+            await self._inbox.postpone(event.id, type(error).__name__)
             return Delivery.PENDING
+
+    async def _deliver_or_ignore(self, event: StripeEvent) -> Delivery:
+        if event.type in ACCOUNT_EVENTS:
+            return await self._update_provider(event)
+        delivery = await self._inbox.deliver(event.id)
+        if delivery is Delivery.PENDING and await self._is_strange(event):
+            await self._inbox.handled(event.id, Delivery.IGNORED)
+            return Delivery.IGNORED
         return delivery
 
     async def _update_provider(self, event: StripeEvent) -> Delivery:
         """An account changed: read it again and keep what payouts depend on."""
         account_id = event.account or event.object_id
-        if account_id is None:
+        ours = select(Provider.id).where(Provider.stripe_account_id == account_id)
+        provider_id = await self._database.run(lambda session: session.scalar(ours))
+        if account_id is None or provider_id is None:
             await self._inbox.handled(event.id, Delivery.IGNORED)
             return Delivery.IGNORED
-        gone = event.type == "account.application.deauthorized"
-        account = None if gone else await self._gateway.retrieve_account(account_id)
-        known = (
+        account = await self._account(account_id)
+        changed = (
             update(Provider)
-            .where(Provider.stripe_account_id == account_id)
+            .where(Provider.id == provider_id)
             .values(
                 transfers_active=account is not None and account.transfers_active,
                 payouts_enabled=account is not None and account.payouts_enabled,
             )
-            .returning(Provider.id)
         )
-        found = await self._database.run(lambda session: session.scalar(known))
-        delivery = Delivery.PROVIDER_UPDATED if found else Delivery.IGNORED
-        await self._inbox.handled(event.id, delivery)
-        return delivery
+        await self._database.run(lambda session: session.execute(changed))
+        await self._inbox.handled(event.id, Delivery.PROVIDER_UPDATED)
+        return Delivery.PROVIDER_UPDATED
+
+    async def _account(self, account_id: str) -> Account | None:
+        """The account, unless it has been taken from us (deauthorized, deleted)."""
+        try:
+            return await self._gateway.retrieve_account(account_id)
+        except StripeFailure as failure:
+            if failure.failure not in ACCOUNT_GONE:
+                raise
+            return None
 
     async def _is_strange(self, event: StripeEvent) -> bool:
         """Somebody else's payment on the same Stripe account is left alone (DESIGN 9)."""
-        if event.payment_intent_id is None or self._now() - event.received_at < STRANGER_AFTER:
+        if self._now() - event.received_at < STRANGER_AFTER:
             return False
-        intent = await self._gateway.retrieve_intent(event.payment_intent_id)
+        if event.payment_intent_id is None:
+            return True
+        try:
+            intent = await self._gateway.retrieve_intent(event.payment_intent_id)
+        except StripeFailure as failure:
+            if failure.code != "resource_missing":
+                raise
+            return True
         if intent.metadata.get("app") != APP:
             return True
         log.error("a payment of ours has no booking to tell", event_id=event.id, intent=intent.id)

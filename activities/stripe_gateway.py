@@ -44,6 +44,14 @@ CODES: Final[dict[str, Failure]] = {
     "transfers_not_allowed": Failure.PROVIDER_NOT_PAYABLE,
 }
 
+STATUSES: Final[dict[int, Failure]] = {
+    401: Failure.STRIPE_AUTHENTICATION,
+    402: Failure.CARD_DECLINED,
+    403: Failure.STRIPE_AUTHENTICATION,
+    409: Failure.STRIPE_BUSY,
+    429: Failure.STRIPE_RATE_LIMITED,
+}
+
 
 class StripeGateway:
     """Reads and writes at Stripe. Every failure leaves as a `StripeFailure`."""
@@ -92,6 +100,20 @@ class StripeGateway:
     async def retrieve_refund(self, refund_id: str) -> RefundObject:
         """A refund."""
         return RefundObject.read(await _read(self._v1.refunds.retrieve_async(refund_id)))
+
+    async def refunded(self, intent_id: str) -> int:
+        """What went back, or is on its way back, to the client; in minor units, whoever asked for it.
+
+        Letting go of an authorization may show as a refund too, but moves no balance: it is left out.
+        """
+        params: Any = {"payment_intent": intent_id, "limit": PAGE}
+        page = await _read(self._v1.refunds.list_async(params))
+        return sum(
+            refund["amount"]
+            for refund in page["data"]
+            if refund["status"] in ("pending", "requires_action")
+            or (refund["status"] == "succeeded" and refund["balance_transaction"])
+        )
 
     async def retrieve_transfer(self, transfer_id: str) -> Transfer:
         """A transfer."""
@@ -241,33 +263,38 @@ def _failure(error: stripe.StripeError, silence: Failure) -> StripeFailure:
     """Stripe's answer in our words; `silence` is what no answer, or a 5xx, means here."""
     headers = error.headers or {}
     wait = headers.get("retry-after", "")
+    # Stripe's own sentence may quote what the client gave: its code, parameter and request tell enough.
+    clues = {"code": _code(error), "parameter": _parameter(error), "request": error.request_id}
+    found = ", ".join(f"{name} {value}" for name, value in clues.items() if value)
     return StripeFailure(
         _classify(error, silence),
-        f"{error.user_message or error} (code {error.code}, request {error.request_id})",
-        code=error.code,
+        f"Stripe answered {error.http_status or 'nothing'} ({found or type(error).__name__})",
+        code=_code(error),
         retry_after=timedelta(seconds=int(wait)) if wait.isdigit() else None,
         replayed=headers.get("idempotent-replayed") == "true",
     )
 
 
+def _code(error: stripe.StripeError) -> str | None:
+    """Stripe's code; the SDK itself leaves it out for some statuses."""
+    return error.code or (error.error.code if error.error else None)
+
+
+def _parameter(error: stripe.StripeError) -> str | None:
+    return error.error.param if error.error else None
+
+
 def _classify(error: stripe.StripeError, silence: Failure) -> Failure:
-    if error.code in CODES:
-        return CODES[error.code]
-    if getattr(error, "param", None) == "destination":
-        return Failure.PROVIDER_NOT_PAYABLE
-    status = error.http_status
-    if isinstance(error, stripe.IdempotencyError) and status != 409:  # noqa: PLR2004 - HTTP
-        return Failure.STRIPE_KEY_CONFLICT
-    by_status = {
-        401: Failure.STRIPE_AUTHENTICATION,
-        402: Failure.CARD_DECLINED,
-        403: Failure.STRIPE_AUTHENTICATION,
-        409: Failure.STRIPE_BUSY,
-        429: Failure.STRIPE_RATE_LIMITED,
-    }
+    status, code = error.http_status, _code(error)
     if status is None or status >= 500 or status < 400:  # noqa: PLR2004 - HTTP
         return silence
-    return by_status.get(status, Failure.STRIPE_REJECTED)
+    if code in CODES:
+        return CODES[code]
+    if _parameter(error) == "destination":
+        return Failure.PROVIDER_NOT_PAYABLE
+    if isinstance(error, stripe.IdempotencyError) and status != 409:  # noqa: PLR2004 - HTTP
+        return Failure.STRIPE_KEY_CONFLICT
+    return STATUSES.get(status, Failure.STRIPE_REJECTED)
 
 
 def utc_now() -> datetime:

@@ -135,6 +135,7 @@ class Charge(StripeObject):
     amount_refunded: int
     capture_before: datetime | None
     fee: int
+    fee_currency: str | None
     fee_transaction_id: str | None
 
     @classmethod
@@ -149,6 +150,7 @@ class Charge(StripeObject):
             amount_refunded=raw["amount_refunded"],
             capture_before=datetime.fromtimestamp(before, UTC) if before else None,
             fee=_get(transaction, "fee") or 0,
+            fee_currency=_get(transaction, "currency"),
             fee_transaction_id=_id(transaction),
         )
 

@@ -60,6 +60,6 @@ def build(
     return Activities(
         bookings=BookingActivities(database, gateway, defaults),
         payments=PaymentActivities(database, gateway, writes, operations),
-        payouts=PayoutActivities(database, writes, operations),
+        payouts=PayoutActivities(database, gateway, writes, operations),
         relay=RelayActivities(database, Inbox(database, temporal), gateway, utc_now),
     )

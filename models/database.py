@@ -33,6 +33,7 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=pool_size,
                 pool_pre_ping=True,
+                hide_parameters=True,  # an error that is logged must not quote a person's row
                 connect_args={
                     "timeout": 5,
                     "command_timeout": 15,

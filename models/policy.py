@@ -35,7 +35,7 @@ class CancellationTier(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hours_before: int = Field(ge=0)
+    hours_before: int = Field(ge=0, le=8760)
     refund_bps: Bps
 
 

@@ -150,7 +150,9 @@ PAYMENT_MOVES: Moves[PaymentStatus] = {
         }
     ),
     PaymentStatus.SAVED: frozenset({PaymentStatus.AUTHORIZED, PaymentStatus.FAILED, PaymentStatus.VOIDED}),
-    PaymentStatus.PROCESSING: frozenset({PaymentStatus.CAPTURED, PaymentStatus.FAILED}),
+    PaymentStatus.PROCESSING: frozenset(
+        {PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURED, PaymentStatus.FAILED}
+    ),
     PaymentStatus.AUTHORIZED: frozenset(
         {PaymentStatus.CAPTURED, PaymentStatus.VOIDED, PaymentStatus.EXPIRED, PaymentStatus.SAVED}
     ),
@@ -189,6 +191,9 @@ SEAT_HOLDING = frozenset({BookingStatus.PENDING, BookingStatus.AWAITING_APPROVAL
 LIVE_SESSION = frozenset({SessionStatus.DRAFT, SessionStatus.SCHEDULED})
 TERMINAL_BOOKING = frozenset(status for status, targets in BOOKING_MOVES.items() if not targets)
 MONEY_TAKEN = frozenset({PaymentStatus.CAPTURED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
+PAYMENT_OPEN = frozenset(
+    {PaymentStatus.PENDING, PaymentStatus.SAVED, PaymentStatus.PROCESSING, PaymentStatus.AUTHORIZED}
+)
 PAYMENT_STANDS = frozenset({PaymentStatus.AUTHORIZED}) | MONEY_TAKEN
 
 

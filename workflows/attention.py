@@ -53,10 +53,17 @@ class Attention:
         self._undecided = False
         self._decision: Resolve | None = None
         self._wakes = 0
+        self._stale = False
         self.parked: Step | None = None
 
-    async def perform(self, step: Step, attempt: Attempt[T], interruption: Interruption = uninterrupted) -> T:
-        """Attempt `step` until it succeeds.
+    async def perform(
+        self,
+        step: Step,
+        attempt: Attempt[T],
+        interruption: Interruption = uninterrupted,
+        look_at: datetime | None = None,
+    ) -> T:
+        """Attempt `step` until it succeeds; a parked one looks for an interruption at `look_at` too.
 
         Raises:
             Abandoned: ops decided to abort, or `interruption` says the step is not wanted any more.
@@ -67,7 +74,10 @@ class Attention:
             try:
                 result = await attempt(adopt)
             except ActivityError as error:
-                decision = await self._park(step, reason_of(error), round_number, interruption)
+                wake_at = workflow.now() + slow_retry(round_number)
+                if look_at and workflow.now() < look_at:
+                    wake_at = min(wake_at, look_at)
+                decision = await self._park(step, reason_of(error), wake_at, interruption)
                 adopt = decision.object_id if decision else None
                 round_number += 1
             else:
@@ -101,9 +111,8 @@ class Attention:
         await workflow.wait_condition(lambda: self._decision is not resolve)
 
     async def _park(
-        self, step: Step, message: str, round_number: int, interruption: Interruption
+        self, step: Step, message: str, retry_at: datetime, interruption: Interruption
     ) -> Resolve | None:
-        retry_at = workflow.now() + slow_retry(round_number)
         wakes = self._wakes
         self.parked, self._undecided = step, True
         self._show(step, message, retry_at)
@@ -126,13 +135,17 @@ class Attention:
             raise because
         return decision
 
-    async def _unpark(self) -> None:
-        if self.parked is not None:
-            self.parked = None
-            self._show(None, "", workflow.now())
-            await self._record(None, None)
+    async def clear(self) -> None:
+        """Nothing needs a person any more, whoever said so: an earlier run may have."""
+        self.parked = None
+        self._show(None, "", workflow.now())
+        self._stale = not await self._record(None, None)
 
-    async def _record(self, step: Step | None, message: str | None) -> None:
+    async def _unpark(self) -> None:
+        if self.parked is not None or self._stale:
+            await self.clear()
+
+    async def _record(self, step: Step | None, message: str | None) -> bool:
         note = AttentionNote(booking_id=self._booking_id, at=workflow.now(), step=step, message=message)
         try:
             await workflow.execute_activity_method(
@@ -147,3 +160,5 @@ class Attention:
         except ActivityError:
             # The Temporal UI already tells; a database that is down must not hide the parked step.
             workflow.logger.warning("attention could not be recorded", extra={"step": step})
+            return False
+        return True

@@ -90,28 +90,33 @@ class BookingWorkflow(Conversation):
     # --- the story's steps ------------------------------------------------------------------
 
     async def _reserve(self, request: StartBooking) -> None:
+        # Both undos before the first do: the booking may be there already, and paid.
         self._undo.push(self._undoing(Step.RELEASE, "let the seat go"))
+        self._undo.push(self._undoing(Step.GIVE_BACK, "give the money back"))
         step = Reserve(request=request, at=workflow.now())
         reserved = await self._attention.perform(
-            Step.RESERVE, lambda _: call(BookingSteps.reserve, step, "reserve the seat"), self._unwanted
+            Step.RESERVE, lambda _: call(BookingSteps.reserve, step, "reserve the seat")
         )
         self._refusal = reserved.refusal
         if reserved.booking:
             self._stands(reserved.booking)
+            await self._take_over()
+
+    async def _take_over(self) -> None:
+        """Carry on what an earlier run left: its attention is over, its decision to abandon is not."""
+        if self._booking.attention:
+            await self._attention.clear()
+        undone = self._booking.status in TERMINAL_BOOKING or self._booking.status is BookingStatus.CONFIRMED
+        if self._booking.outcome_reason and not undone:
+            raise Abandoned(self._booking.outcome_reason, SYSTEM)
 
     async def _open_payment(self) -> None:
-        if self._booking.status in TERMINAL_BOOKING:
+        if self._booking.status in TERMINAL_BOOKING or self._booking.payment_opened:
             return
-        self._undo.push(self._undoing(Step.GIVE_BACK, "give the money back"))
-        self._resume_undoing()
-        if not self._booking.payment_opened:
-            price = display(self._booking.amount, self._booking.currency)
-            await self._do(Step.OPEN_PAYMENT, f"open the payment of {price}")
-
-    def _resume_undoing(self) -> None:
-        """An earlier run had decided to abandon the booking and was stopped on the way."""
-        if self._booking.outcome_reason and self._booking.status is not BookingStatus.CONFIRMED:
-            raise Abandoned(self._booking.outcome_reason, SYSTEM)
+        if because := self._unwanted():
+            raise because
+        price = display(self._booking.amount, self._booking.currency)
+        await self._do(Step.OPEN_PAYMENT, f"open the payment of {price}")
 
     async def _take_payment(self) -> None:
         while self._booking.status is BookingStatus.PENDING:
@@ -129,13 +134,13 @@ class BookingWorkflow(Conversation):
                 await self._do(Step.CLOSE_PAYMENT, "the payment window is over: ask Stripe")
                 self._refuse_dead_payment(StatusReason.PAYMENT_TIMEOUT)
             elif self._wishes.news_waiting:
-                await self._read_payment()
+                await self._read_payment(StatusReason.PAYMENT_FAILED)
 
-    async def _read_payment(self) -> None:
+    async def _read_payment(self, over: StatusReason) -> None:
         read = self._wishes.news
         await self._do(Step.READ_PAYMENT, "read the payment at Stripe")
         self._wishes.news_read = read
-        self._refuse_dead_payment(StatusReason.PAYMENT_FAILED)
+        self._refuse_dead_payment(over)
 
     def _refuse_dead_payment(self, reason: StatusReason) -> None:
         if self._booking.payment_status in PAYMENT_OVER:
@@ -149,13 +154,18 @@ class BookingWorkflow(Conversation):
 
     async def _outcome(self) -> Outcome:
         """The first word that decides it; silence until the grace ends means completed."""
-        if self._booking.status is BookingStatus.CONFIRMED and self._booking.reported_outcome is None:
-            await self._wait(
+        while self._booking.status is BookingStatus.CONFIRMED and self._booking.reported_outcome is None:
+            if because := self._unwanted():
+                raise because
+            heard = await self._wait(
                 self._booking.completion_due_at,
-                lambda: self._wishes.outcome is not None,
+                lambda: self._wishes.outcome is not None or self._wishes.news_waiting,
                 "the session's outcome",
                 "complete the booking once it has started, or cancel it",
             )
+            if self._wishes.outcome or not heard:
+                break
+            await self._read_payment(StatusReason.AUTHORIZATION_EXPIRED)
         silence = Outcome(
             kind=ReportedOutcome.COMPLETED,
             actor=SYSTEM,
@@ -214,7 +224,11 @@ class BookingWorkflow(Conversation):
             message = Do(booking_id=self._request.booking_id, at=workflow.now(), adopt=adopt)
             return await call(DOES[step], message, summary)
 
-        self._stands(await self._attention.perform(step, attempt, self._unwanted))
+        # A payment that cannot even be opened holds its seat no longer than one nobody makes.
+        opening = step is Step.OPEN_PAYMENT
+        interruption = self._unopenable if opening else self._unwanted
+        look_at = self._booking.expires_at if opening else None
+        self._stands(await self._attention.perform(step, attempt, interruption, look_at))
 
     def _undoing(self, step: Step, summary: str) -> Undo:
         async def undo(because: Abandoned) -> None:
@@ -231,12 +245,16 @@ class BookingWorkflow(Conversation):
         return undo
 
     def _unwanted(self) -> Abandoned | None:
-        """Somebody cancelled, and the booking is not confirmed yet: what is under way can stop."""
-        confirmed = self._current is not None and self._current.status is not BookingStatus.PENDING
+        """Somebody cancelled before the booking was confirmed: what is under way can stop."""
         outcome = self._wishes.outcome
-        if confirmed or outcome is None or not self._wishes.cancelled:
+        if outcome is None or not self._wishes.free_of_charge:
             return None
         return Abandoned(CANCELLED_BY[outcome.actor.role], outcome.actor)
+
+    def _unopenable(self) -> Abandoned | None:
+        if workflow.now() >= self._booking.expires_at:
+            return Abandoned(StatusReason.PAYMENT_UNAVAILABLE, SYSTEM)
+        return self._unwanted()
 
     async def _wait(self, until: datetime, ready: Callable[[], bool], what: str, can: str) -> bool:
         self._console.waiting(self._booking, what, until, can)
@@ -253,4 +271,5 @@ class BookingWorkflow(Conversation):
             self._console.show(self._current, self._attention.parked or "cancellation")
             workflow.logger.warning("cancelled in Temporal after its outcome: the saga carries on")
         else:
-            self._wishes.report(ReportedOutcome.CANCELLED, Actor(role=Role.OPS), workflow.now())
+            ops = Actor(role=Role.OPS)
+            self._wishes.report(ReportedOutcome.CANCELLED, ops, workflow.now(), self._current)

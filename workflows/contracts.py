@@ -45,6 +45,8 @@ class Refusal(StrEnum):
     OUTSIDE_OPENING_HOURS = "outside_opening_hours"
     PROVIDER_NOT_READY = "provider_not_ready"
     VALIDATION_FAILED = "validation_failed"
+    CALLED_OFF = "invalid_state"
+    """Given up before there was a seat; nothing is made of it later."""
 
 
 class StartBooking(Message):

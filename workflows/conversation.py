@@ -17,10 +17,14 @@ with workflow.unsafe.imports_passed_through():
         PaymentFact,
         Refusal,
         Resolve,
+        Step,
     )
     from workflows.wishes import Wishes, check_cancel, check_complete
 
 PAYMENT_UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING})
+
+WISH_WAITS = frozenset({Step.RESERVE, Step.SETTLE, Step.GIVE_BACK, Step.RELEASE})
+"""Parked steps that not even a cancellation before confirmation interrupts."""
 
 
 class Conversation:
@@ -62,9 +66,9 @@ class Conversation:
 
     @workflow.update(description="Cancel the booking; money goes back as its policy says")
     async def cancel(self, decide: Decide) -> Answer:
-        """Answer once the booking is cancelled and its money settled."""
-        self._wishes.report(ReportedOutcome.CANCELLED, decide.actor, workflow.now())
-        await workflow.wait_condition(lambda: self._ended)
+        """Answer once the booking is cancelled and its money settled, or that step is parked."""
+        self._wishes.report(ReportedOutcome.CANCELLED, decide.actor, workflow.now(), self._current)
+        await workflow.wait_condition(lambda: self._ended or self._stuck)
         return self._answer()
 
     @cancel.validator
@@ -73,9 +77,9 @@ class Conversation:
 
     @workflow.update(description="The session has happened: capture the money")
     async def complete(self, decide: Decide) -> Answer:
-        """Answer once the booking is completed and its money captured."""
-        self._wishes.report(ReportedOutcome.COMPLETED, decide.actor, workflow.now())
-        await workflow.wait_condition(lambda: self._ended)
+        """Answer once the booking is completed and its money captured, or that step is parked."""
+        self._wishes.report(ReportedOutcome.COMPLETED, decide.actor, workflow.now(), self._current)
+        await workflow.wait_condition(lambda: self._ended or self._stuck)
         return self._answer()
 
     @complete.validator
@@ -102,6 +106,12 @@ class Conversation:
             return current is not None
         undecided = current.payment_status in PAYMENT_UNDECIDED and not current.payment_refused
         return self._wishes.news_read >= asked and undecided
+
+    @property
+    def _stuck(self) -> bool:
+        """A wish waits for a person; whoever made it should not wait along, for updates are few."""
+        parked = self._attention.parked
+        return parked in WISH_WAITS or (parked is not None and not self._wishes.free_of_charge)
 
     @property
     def _ended(self) -> bool:

@@ -25,6 +25,8 @@ class Wishes:
     """The first word that decides the outcome stands; news of the payment are only counted."""
 
     outcome: Outcome | None = None
+    free_of_charge: bool = False
+    """The cancellation was accepted before the booking was confirmed: no tier applies to it."""
     news: int = 0
     news_read: int = 0
 
@@ -38,10 +40,14 @@ class Wishes:
         """Somebody wants the booking cancelled."""
         return self.outcome is not None and self.outcome.kind is ReportedOutcome.CANCELLED
 
-    def report(self, kind: ReportedOutcome, actor: Actor, at: datetime) -> None:
-        """Note an outcome; a later, different one was refused by its validator."""
-        reason = CANCELLED_BY[actor.role] if kind is ReportedOutcome.CANCELLED else None
-        self.outcome = self.outcome or Outcome(kind=kind, actor=actor, at=at, reason=reason)
+    def report(self, kind: ReportedOutcome, actor: Actor, at: datetime, booking: BookingState | None) -> None:
+        """Note an outcome of a booking as it stands; a later, different one was refused before."""
+        if self.outcome is not None:
+            return
+        cancelled = kind is ReportedOutcome.CANCELLED
+        reason = CANCELLED_BY[actor.role] if cancelled else None
+        self.outcome = Outcome(kind=kind, actor=actor, at=at, reason=reason)
+        self.free_of_charge = cancelled and (booking is None or booking.status is BookingStatus.PENDING)
 
 
 def check_cancel(booking: BookingState | None, wishes: Wishes, actor: Actor, now: datetime) -> None:
@@ -71,7 +77,8 @@ def check_complete(booking: BookingState | None, wishes: Wishes, now: datetime) 
         raise ApplicationError("The booking is still being made.", type="invalid_state")
     if booking.status is BookingStatus.COMPLETED:
         return
-    if booking.status is not BookingStatus.CONFIRMED or wishes.cancelled:
+    called_off = wishes.cancelled or booking.reported_outcome is ReportedOutcome.CANCELLED
+    if booking.status is not BookingStatus.CONFIRMED or called_off:
         raise _invalid(booking, "completed")
     if now < booking.starts_at:
         raise ApplicationError(

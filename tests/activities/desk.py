@@ -74,7 +74,7 @@ class Desk:
         """The money activities with other writes, or another clock, than the worker gives them."""
         writes, operations = writes or StripeWrites(self.gateway), Operations(self.database, now)
         payments = PaymentActivities(self.database, self.gateway, writes, operations)
-        return payments, PayoutActivities(self.database, writes, operations)
+        return payments, PayoutActivities(self.database, self.gateway, writes, operations)
 
     async def shop(self, **options: Any) -> Shop:
         return await open_shop(self.database, self.gateway, **options)
