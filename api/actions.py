@@ -17,10 +17,12 @@ from api.auth import Caller
 from api.dependencies import Dependencies
 from api.errors import Code, Problem
 from models.bookings import Booking
-from models.states import TERMINAL_BOOKING, BookingStatus, Role
+from models.states import TERMINAL_BOOKING, BookingStatus, ReportedOutcome, Role
 from workflows.booking import BookingWorkflow
-from workflows.contracts import Actor
+from workflows.contracts import Actor, Wish
 from workflows.wishes import CANCELLED_BY
+
+ONCE: Final = "once"
 
 Say = Callable[[WorkflowHandle[BookingWorkflow, Any], str], Awaitable[Any]]
 """Sends an update under an update id."""
@@ -28,21 +30,33 @@ Say = Callable[[WorkflowHandle[BookingWorkflow, Any], str], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Action:
-    """One thing that can be done; `results` are the final states in which it is in effect."""
+    """One thing that can be done; `results` are the final states in which it is in effect.
+
+    `kind` is what can be left as word for a workflow that no worker runs just now. Such a wish is one
+    however often it is made, so its update has one id.
+    """
 
     route: str
     done: str
     results: frozenset[BookingStatus]
+    kind: ReportedOutcome | None = None
 
 
-CANCEL: Final = Action("cancel", "cancelled", frozenset({BookingStatus.CANCELLED, BookingStatus.FORFEIT}))
-COMPLETE: Final = Action("complete", "completed", frozenset({BookingStatus.COMPLETED}))
+CANCEL: Final = Action(
+    "cancel",
+    "cancelled",
+    frozenset({BookingStatus.CANCELLED, BookingStatus.FORFEIT}),
+    ReportedOutcome.CANCELLED,
+)
+COMPLETE: Final = Action(
+    "complete", "completed", frozenset({BookingStatus.COMPLETED}), ReportedOutcome.COMPLETED
+)
 RESOLVE: Final = Action("resolve", "resolved", frozenset())
 
 
 @dataclass(frozen=True)
 class Told:
-    """The booking after the request; `answered` is False while no worker has taken it up."""
+    """The booking after the request; `answered` is False while the request is not in effect yet."""
 
     record: queries.BookingRecord
     answered: bool = True
@@ -82,29 +96,43 @@ async def tell(
         return Told(record)
     try:
         await _say(deps, caller, booking_id, action, say, key=key)
-    except sagas.NoAnswer:
-        return Told(await find(deps, booking_id, caller), answered=False)
+    except (sagas.Unreachable, sagas.NoAnswer):
+        raise Problem(Code.UNAVAILABLE, booking_id=booking_id) from None
     except sagas.Gone:
         return Told(_in_effect(await find(deps, booking_id, caller), action))
-    except sagas.Unreachable:
-        raise Problem(Code.UNAVAILABLE, booking_id=booking_id) from None
-    return Told(await find(deps, booking_id, caller))
+    record = await find(deps, booking_id, caller)
+    if action.kind is None:
+        return Told(record)
+    if record.booking.status in TERMINAL_BOOKING:
+        return Told(_in_effect(record, action))
+    return Told(record, answered=False)
 
 
 async def _say(
     deps: Dependencies, caller: Caller, booking_id: UUID, action: Action, say: Say, *, key: str | None
 ) -> None:
+    handle = sagas.handle_of(deps.temporal, booking_id)
+    if action.kind is None:
+        # Ops never queue behind those whose wishes wait for ops.
+        told_as = sagas.update_id(action.route, caller.subject, booking_id, key)
+        await sagas.answered(deps.temporal, booking_id, say(handle, told_as))
+        return
+    told_as = sagas.update_id(action.route, caller.subject, booking_id, key or ONCE)
     async with deps.turns.take(booking_id):
         record = await find(deps, booking_id, caller)
-        if record.booking.status not in action.results:
-            told_as = sagas.update_id(action.route, caller.subject, booking_id, key)
-            call = say(sagas.handle_of(deps.temporal, booking_id), told_as)
-            await sagas.answered(deps.temporal, booking_id, call)
+        if record.booking.status in action.results:
+            return
+        try:
+            await sagas.answered(deps.temporal, booking_id, say(handle, told_as))
+        except sagas.NoAnswer:
+            # Without a worker nobody has accepted the update: the word is left, durably (ADR 0010).
+            await sagas.leave_word(handle, Wish(kind=action.kind, actor=actor_of(caller)))
 
 
 async def keep_words(deps: Dependencies, caller: Caller, booking_id: UUID, words: str) -> None:
-    """Remember what the one who cancelled had to say: the first words, and of nobody else."""
-    their_doing = Booking.status_reason == CANCELLED_BY[caller.role]
+    """Remember what the one who cancelled, or is about to, had to say: the first words."""
+    underway = Booking.status.not_in(TERMINAL_BOOKING)
+    their_doing = underway | (Booking.status_reason == CANCELLED_BY[caller.role])
 
     async def work(session: AsyncSession) -> None:
         await session.execute(

@@ -9,14 +9,13 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from api.schemas import Shape
 from api.text import Line
-from models.availability import OpeningHours
+from models.availability import MINUTES_PER_DAY, OpeningHours
 
 ZONES: Final = frozenset(available_timezones())
-OFFICE_HOURS: Final = tuple(
-    OpeningHours(weekday=weekday, opens_minute=9 * 60, closes_minute=17 * 60) for weekday in range(5)
+AROUND_THE_CLOCK: Final = tuple(
+    OpeningHours(weekday=weekday, opens_minute=0, closes_minute=MINUTES_PER_DAY) for weekday in range(7)
 )
-"""Monday to Friday, nine to five."""
-
+"""Whoever names no hours can be booked at any."""
 
 EMAIL: Final = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+$"
 """Plausible; whether anybody reads it, only a mail can tell."""
@@ -50,7 +49,7 @@ class NewProvider(Shape):
     time_zone: Annotated[str, AfterValidator(_known_zone)]
     country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")
     opening_hours: tuple[OpeningHours, ...] = Field(
-        default=OFFICE_HOURS, max_length=100, description="Default: Monday to Friday, nine to five"
+        default=AROUND_THE_CLOCK, max_length=100, description="Default: around the clock"
     )
 
     @model_validator(mode="after")

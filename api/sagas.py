@@ -28,7 +28,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.errors import Code, Problem
 from models.keys import workflow_id_for
 from workflows.booking import BookingWorkflow
-from workflows.contracts import Ended, Opened
+from workflows.contracts import Ended, Opened, Wish
 
 ANSWER_WITHIN: Final = timedelta(seconds=8)
 """How long a caller waits before it is told to come back (DESIGN section 3)."""
@@ -106,6 +106,18 @@ async def answered(temporal: Client, booking_id: UUID, call: Awaitable[Any]) -> 
     except RuntimeError as error:
         # How a client that was never connected says that it cannot be.
         raise Unreachable from error
+
+
+async def leave_word(handle: WorkflowHandle[BookingWorkflow, Any], wish: Wish) -> None:
+    """Signal a wish: durable as soon as Temporal has it, also when no worker is up.
+
+    Raises:
+        Trouble: it could not be left.
+    """
+    try:
+        await handle.signal(BookingWorkflow.wished, wish, rpc_timeout=PROBE_WITHIN)
+    except RPCError as error:
+        raise (Gone if error.status is RPCStatusCode.NOT_FOUND else Unreachable) from error
 
 
 async def was_started(temporal: Client, booking_id: UUID) -> bool:

@@ -24,14 +24,14 @@ class Turns:
         """Wait for a turn, as long as for an answer.
 
         Raises:
-            NoAnswer: whoever is before has none either.
+            Unreachable: whoever is before takes too long; nothing was said yet.
         """
         lock = self._locks.setdefault(booking_id, asyncio.Lock())
         try:
             async with asyncio.timeout(sagas.ANSWER_WITHIN.total_seconds()):
                 await lock.acquire()
         except TimeoutError:
-            raise sagas.NoAnswer from None
+            raise sagas.Unreachable from None
         try:
             yield
         finally:

@@ -167,6 +167,13 @@ class Decide(Message):
     actor: Actor
 
 
+class Wish(Message):
+    """Signal: what a person wanted while no worker could answer (ADR 0010)."""
+
+    kind: ReportedOutcome
+    actor: Actor
+
+
 class Answer(Message):
     """Answer to an update: the booking's status once the request took effect."""
 

@@ -4,7 +4,10 @@ Handlers record what was said and wait for it to take effect; they never do any 
 they need no lock and may arrive at any moment, even before the story has begun.
 """
 
+import contextlib
+
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from models.states import TERMINAL_BOOKING, BookingStatus, PaymentStatus, ReportedOutcome
@@ -18,8 +21,9 @@ with workflow.unsafe.imports_passed_through():
         Refusal,
         Resolve,
         Step,
+        Wish,
     )
-    from workflows.wishes import Wishes, check_cancel, check_complete
+    from workflows.wishes import Wishes, check, check_cancel, check_complete, confirming
 
 PAYMENT_UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING})
 
@@ -47,6 +51,13 @@ class Conversation:
     def retry(self) -> None:
         """Wake whatever is parked; harmless when nothing is, so a batch may wake thousands."""
         self._attention.wake()
+
+    @workflow.signal(description="What a person wanted while no worker could answer")
+    def wished(self, wish: Wish) -> None:
+        """Note it as its update would; what the booking does not allow is forgotten."""
+        with contextlib.suppress(ApplicationError):
+            check(wish.kind, self._current, self._wishes, wish.actor, workflow.now())
+            self._wishes.report(wish.kind, wish.actor, workflow.now(), self._current)
 
     @workflow.update(description="Wait until the booking can be paid, or was refused")
     async def opened(self) -> Opened:
@@ -78,6 +89,8 @@ class Conversation:
     @workflow.update(description="The session has happened: capture the money")
     async def complete(self, decide: Decide) -> Answer:
         """Answer once the booking is completed and its money captured, or that step is parked."""
+        await workflow.wait_condition(lambda: self._ended or self._stuck or not self._confirming)
+        check_complete(self._current, self._wishes, workflow.now())  # it may have changed meanwhile
         self._wishes.report(ReportedOutcome.COMPLETED, decide.actor, workflow.now(), self._current)
         await workflow.wait_condition(lambda: self._ended or self._stuck)
         return self._answer()
@@ -106,6 +119,10 @@ class Conversation:
             return current is not None
         undecided = current.payment_status in PAYMENT_UNDECIDED and not current.payment_refused
         return self._wishes.news_read >= asked and undecided
+
+    @property
+    def _confirming(self) -> bool:
+        return self._current is not None and confirming(self._current)
 
     @property
     def _stuck(self) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from temporalio.exceptions import ApplicationError
 
-from models.states import TERMINAL_BOOKING, BookingStatus, ReportedOutcome, Role, StatusReason
+from models.states import PAYMENT_STANDS, TERMINAL_BOOKING, BookingStatus, ReportedOutcome, Role, StatusReason
 from workflows.contracts import Actor, BookingState, Outcome
 
 CANCELLED_BY = {
@@ -50,6 +50,20 @@ class Wishes:
         self.free_of_charge = cancelled and (booking is None or booking.status is BookingStatus.PENDING)
 
 
+def check(
+    kind: ReportedOutcome, booking: BookingState | None, wishes: Wishes, actor: Actor, now: datetime
+) -> None:
+    """Refuse what may not be wished any more.
+
+    Raises:
+        ApplicationError: of type `invalid_state` or `too_late`.
+    """
+    if kind is ReportedOutcome.CANCELLED:
+        check_cancel(booking, wishes, actor, now)
+    else:
+        check_complete(booking, wishes, now)
+
+
 def check_cancel(booking: BookingState | None, wishes: Wishes, actor: Actor, now: datetime) -> None:
     """Refuse a cancellation that comes too late; repeating one is fine.
 
@@ -63,7 +77,8 @@ def check_cancel(booking: BookingState | None, wishes: Wishes, actor: Actor, now
     if wishes.outcome or booking.reported_outcome or booking.status in TERMINAL_BOOKING:
         raise _invalid(booking, "cancelled")
     started = now >= booking.starts_at
-    if started and booking.status is BookingStatus.CONFIRMED and actor.role is Role.CLIENT:
+    confirmed = booking.status is BookingStatus.CONFIRMED or confirming(booking)
+    if started and confirmed and actor.role is Role.CLIENT:
         raise ApplicationError("The session has started: it can no longer be cancelled.", type="too_late")
 
 
@@ -78,13 +93,20 @@ def check_complete(booking: BookingState | None, wishes: Wishes, now: datetime) 
     if booking.status is BookingStatus.COMPLETED:
         return
     called_off = wishes.cancelled or booking.reported_outcome is ReportedOutcome.CANCELLED
-    if booking.status is not BookingStatus.CONFIRMED or called_off:
+    # Postgres may say CONFIRMED before we have heard of it: the handler looks again then.
+    confirmed = booking.status is BookingStatus.CONFIRMED or confirming(booking)
+    if not confirmed or called_off:
         raise _invalid(booking, "completed")
     if now < booking.starts_at:
         raise ApplicationError(
             f"The session starts at {booking.starts_at:%Y-%m-%d %H:%M} UTC; it cannot be completed before.",
             type="invalid_state",
         )
+
+
+def confirming(booking: BookingState) -> bool:
+    """The payment stands, and the confirmation is on its way."""
+    return booking.status is BookingStatus.PENDING and booking.payment_status in PAYMENT_STANDS
 
 
 def _invalid(booking: BookingState, what: str) -> ApplicationError:
