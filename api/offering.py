@@ -22,9 +22,6 @@ NOT_OFFERED_YET: Final[dict[str, frozenset[str]]] = {
 }
 """Rules that the vocabulary has and no code follows yet: refused rather than ignored."""
 
-LONGEST_NOTICE: Final = 365 * 24
-"""Hours before the start at which a cancellation tier may begin."""
-
 
 def check_capacity(capacity: int) -> None:
     """Refuse classes, which cannot be put up yet.
@@ -51,8 +48,6 @@ def check_rules(own: dict[str, Any], defaults: PolicyDefaults, duration: timedel
             raise _invalid(rule, f"{getattr(policy, rule)} is not offered yet")
     if policy.min_attendance > 1:
         raise _invalid("min_attendance", "classes are not offered yet")
-    if any(tier.hours_before > LONGEST_NOTICE for tier in policy.cancellation_tiers):
-        raise _invalid("cancellation_tiers", f"a tier starts at most {LONGEST_NOTICE} hours before")
     _check_lead(policy, duration)
     return policy.model_dump(mode="json", include=set(own))
 

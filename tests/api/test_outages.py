@@ -128,7 +128,7 @@ async def test_without_a_worker_a_booking_is_accepted(
 
 
 @pytest.mark.usefixtures("running_worker")
-async def test_without_a_worker_an_action_is_accepted(
+async def test_without_a_worker_the_word_is_left_where_the_next_worker_finds_it(
     deps: Dependencies, shop: Shop, idle: Client, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await booked(api, shop)
@@ -142,6 +142,12 @@ async def test_without_a_worker_an_action_is_accepted(
         body = {"payment_intent_id": made["payment"]["payment_intent_id"]}
         refused = await slow.post("/api/bookings/confirm", json=body, headers=as_client(shop))
         assert code(refused) == "booking_confirm_failed"
+        decision = {"step": "settle", "action": "retry", "reason": "now"}
+        nobody = await slow.post(f"{path}/resolve", headers=as_ops(), json=decision)
+        assert code(nobody) == "unavailable"
+    history = await idle.get_workflow_handle(made["workflow_id"]).fetch_history()
+    left = [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
+    assert left.count("wished") == 1
 
 
 @pytest.mark.usefixtures("running_worker")

@@ -31,9 +31,9 @@ async def test_a_provider_registers_and_can_sell(api: httpx.AsyncClient) -> None
     made = answer.json()
     assert answer.headers["Location"] == f"/api/providers/{made['id']}"
     assert made["stripe_account_id"].startswith("acct_")
-    assert [window["weekday"] for window in made["opening_hours"]] == [0, 1, 2, 3, 4]
+    assert [window["weekday"] for window in made["opening_hours"]] == [0, 1, 2, 3, 4, 5, 6]
     assert {(window["opens_minute"], window["closes_minute"]) for window in made["opening_hours"]} == {
-        (540, 1020)
+        (0, 1440)
     }
     service = {"name": "Lesson", "duration_minutes": 60, "amount": 100, "currency": "eur"}
     offered = await api.post("/api/services", json=service, headers=bearer("provider", subject))

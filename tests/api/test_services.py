@@ -93,7 +93,7 @@ async def test_an_offer_has_a_shape(api: httpx.AsyncClient, shop: Shop, changes:
             },
             "never give more back",
         ),
-        ({"policy": {"cancellation_tiers": [{"hours_before": 10**9, "refund_bps": 0}]}}, "hours before"),
+        ({"policy": {"cancellation_tiers": [{"hours_before": 10**9, "refund_bps": 0}]}}, "hours_before"),
         ({"policy": {"authorization_lead": "P4D"}}, "4.75 days"),
         ({"policy": {"approval": "provider"}}, "not offered yet"),
         ({"policy": {"authorization_expiry": "reauthorize"}}, "not offered yet"),
