@@ -176,16 +176,7 @@ class Person:
 
     async def complete(self, booking_id: str) -> Json:
         """Say that the session has happened."""
-        deadline = time.monotonic() + self.api.patience
-        while True:
-            try:
-                return await self.post(f"/api/bookings/{booking_id}/complete")
-            except Refused as refusal:
-                # The API shows a confirmation a moment before the workflow knows of it, and then refuses.
-                early = refusal.code == "invalid_state" and "PENDING" in str(refusal)
-                if not early or time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(LOOK_EVERY)
+        return await self.post(f"/api/bookings/{booking_id}/complete")
 
     async def cancel(self, booking_id: str) -> Json:
         """Call the booking off."""

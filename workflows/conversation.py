@@ -89,7 +89,7 @@ class Conversation:
     @workflow.update(description="The session has happened: capture the money")
     async def complete(self, decide: Decide) -> Answer:
         """Answer once the booking is completed and its money captured, or that step is parked."""
-        await workflow.wait_condition(lambda: self._ended or self._stuck or not self._confirming)
+        await workflow.wait_condition(lambda: self._ended or self._stuck or self._settled_in)
         check_complete(self._current, self._wishes, workflow.now())  # it may have changed meanwhile
         self._wishes.report(ReportedOutcome.COMPLETED, decide.actor, workflow.now(), self._current)
         await workflow.wait_condition(lambda: self._ended or self._stuck)
@@ -98,7 +98,8 @@ class Conversation:
     @complete.validator
     def _validate_complete(self, decide: Decide) -> None:
         del decide
-        check_complete(self._current, self._wishes, workflow.now())
+        if self._current is not None:  # a run that is just taking over looks again in the handler
+            check_complete(self._current, self._wishes, workflow.now())
 
     @workflow.update(description="Ops: decide about a parked step (retry, adopt, abort)")
     async def resolve(self, resolve: Resolve) -> Answer:
@@ -121,8 +122,9 @@ class Conversation:
         return self._wishes.news_read >= asked and undecided
 
     @property
-    def _confirming(self) -> bool:
-        return self._current is not None and confirming(self._current)
+    def _settled_in(self) -> bool:
+        """This run knows the booking, and no confirmation is on its way."""
+        return self._current is not None and not confirming(self._current)
 
     @property
     def _stuck(self) -> bool:
