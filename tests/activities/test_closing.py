@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from activities.errors import Failure, StripeFailure
+from activities.errors import Failure, PaymentMismatch, StripeFailure
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import CancelIntent, Intent
 from models.states import BookingStatus, PaymentStatus
@@ -93,6 +93,17 @@ async def test_a_payment_that_succeeds_just_before_our_cancellation_wins(
     picture = await desk.picture(booking_id)
     assert (picture.intents, picture.captured, picture.refunds) == (("succeeded",), PRICE, ())
     assert picture.books["held"] == -PRICE
+
+
+async def test_a_payment_that_won_the_race_is_verified_like_any_other(desk: Desk, outside: Running) -> None:
+    booking_id = await desk.opened(await desk.shop(policy=CHARGE_NOW))
+    await desk.sdk.v1.payment_intents.update_async(await desk.intent_id(booking_id), {"amount": 100})
+    racing = Overtaken.connect(outside.secret_key, outside.url)
+    racing.desk = desk
+    with pytest.raises(PaymentMismatch):
+        await desk.activities(gateway=racing).payments.close_payment(do(booking_id))
+    await racing.close()
+    assert (await desk.picture(booking_id)).payment == "PENDING"
 
 
 async def test_a_payment_that_succeeds_just_before_we_give_it_back_is_refunded(

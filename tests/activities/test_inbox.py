@@ -60,6 +60,15 @@ async def test_an_event_of_a_type_that_means_nothing_to_us_is_stored_and_ignored
     assert await is_handled(counter.database, event)
 
 
+async def test_a_payment_on_somebody_elses_account_is_not_ours(counter: Desk, inbox: Inbox) -> None:
+    booking_id = await counter.paid(await counter.shop())
+    workflow = await listening(counter, booking_id)
+    intent = await counter.intent_id(booking_id)
+    event = await stored(inbox, letter(PAID, intent=intent, account="acct_connected"))
+    assert await inbox.deliver(event.id) is Delivery.IGNORED
+    assert await signals(workflow) == []
+
+
 async def test_an_event_that_comes_before_our_row_is_delivered_when_the_row_is_there(
     counter: Desk, inbox: Inbox
 ) -> None:

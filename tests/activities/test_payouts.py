@@ -1,28 +1,35 @@
 """The provider's share: from the ledger, once, and never given up (DESIGN section 5)."""
 
-from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.errors import RETRYABLE, Failure, StepError, StripeFailure
+from activities.errors import RETRYABLE, Failure, PaymentMismatch, StepError, StripeFailure
 from models import ledger
 from models.keys import transfer_group_for
 from models.ledger import JournalKind
-from models.states import OperationState, PayoutStatus
-from tests.activities.desk import Desk, do
+from models.payments import Payment
+from models.states import OperationState, PaymentStatus, PayoutStatus
+from models.transitions import Change, move
+from tests.activities.desk import Desk, do, now
 from tests.activities.money_steps import PAY_OUT, PRICE, SHARE
 
 
 async def refund_during_the_hold(desk: Desk, booking_id: UUID, amount: int) -> None:
-    """What aftercare will write: held money went back to the client."""
-    lines = ledger.refund(amount)
-    journal = ledger.entries(JournalKind.REFUND, booking_id, "eur", lines, f"re_of_{booking_id}")
+    """Held money goes back to the client, at Stripe and on our books."""
+    intent = await desk.intent_id(booking_id)
+    made = await desk.sdk.v1.refunds.create_async({"payment_intent": intent, "amount": amount})
+    journal = ledger.entries(JournalKind.REFUND, booking_id, "eur", ledger.refund(amount), made.id)
+    target = PaymentStatus.REFUNDED if amount == PRICE else PaymentStatus.PARTIALLY_REFUNDED
 
-    async def post(session: Any) -> None:
+    async def record(session: AsyncSession) -> None:
+        payment = (await session.scalars(select(Payment).where(Payment.booking_id == booking_id))).one()
+        await move(session, payment, target, Change(booking_id, now()), amount_refunded=amount)
         session.add_all(journal)
 
-    await desk.database.run(post)
+    await desk.database.run(record)
 
 
 async def account_of(desk: Desk) -> str:
@@ -128,6 +135,16 @@ async def test_a_refund_after_a_lost_answer_does_not_change_what_was_asked(desk:
     (after,) = await desk.operations(booking_id, "transfer")
     assert before.request == after.request
     assert after.request["amount"] == SHARE
+
+
+async def test_a_refund_that_our_books_do_not_know_stops_the_payout(desk: Desk) -> None:
+    booking_id = await PAY_OUT.prepare(desk)
+    intent = await desk.intent_id(booking_id)
+    await desk.sdk.v1.refunds.create_async({"payment_intent": intent, "amount": 100})
+    with pytest.raises(PaymentMismatch):
+        await PAY_OUT.act(desk.activities(), booking_id)
+    picture = await desk.picture(booking_id)
+    assert (picture.payout, picture.transfers) == ("HELD", ())
 
 
 async def transferred_by_hand(desk: Desk, booking_id: UUID, amount: int) -> str:

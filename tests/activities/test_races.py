@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from activities import bookkeeping
-from tests.activities.desk import Desk
-from tests.activities.money_steps import CAPTURE, REFUND, VOID, MoneyStep
+from activities.errors import Failure, StepError
+from tests.activities.desk import Desk, abandoned
+from tests.activities.money_steps import CAPTURE, GIVE_BACK_REFUND, HALF, REFUND, VOID, MoneyStep
 from tests.sandbox.stripe.conftest import until
 
 
@@ -48,6 +51,51 @@ async def test_a_run_that_slept_through_anothers_refund_does_not_refund_again(
     assert await desk.picture(booking_id) == REFUND.ends
 
 
+async def test_a_settlement_that_slept_through_an_abort_changes_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking_id = await REFUND.prepare(desk)
+    nap = Nap(monkeypatch, "next_refund_id")  # it has decided to keep half
+    async with nap.taken_by(REFUND.act(desk.activities(), booking_id)):
+        await desk.activities().payments.give_back(abandoned(booking_id))
+        await desk.activities().bookings.release(abandoned(booking_id))
+    assert await desk.picture(booking_id) == replace(GIVE_BACK_REFUND.ends, booking="CANCELLED")
+
+
+async def test_a_settlement_that_slept_while_its_decision_was_changed_ends_by_the_new_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking_id = await REFUND.prepare(desk)
+    nap = Nap(monkeypatch, "next_refund_id")
+    async with nap.taken_by(REFUND.act(desk.activities(), booking_id)):
+        await desk.activities().payments.give_back(abandoned(booking_id))
+    assert await desk.picture(booking_id) == replace(GIVE_BACK_REFUND.ends, booking="CANCELLED")
+
+
+async def test_a_refund_that_is_recorded_after_its_decision_was_changed_ends_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking_id = await REFUND.prepare(desk)
+    nap = Nap(monkeypatch, "refunded")  # half has gone back, and is about to be written down
+    settling = asyncio.ensure_future(REFUND.act(desk.activities(), booking_id))
+    async with nap.taken_by(asyncio.wait([settling])):
+        abort = asyncio.ensure_future(desk.activities().payments.give_back(abandoned(booking_id)))
+        await until(partial(somebody_waits, desk))
+    await abort
+    error = settling.exception()
+    assert isinstance(error, StepError)
+    assert error.failure is Failure.MONEY_NOT_SETTLED
+    journals = {**GIVE_BACK_REFUND.ends.journals, "refund": 2}
+    ends = replace(GIVE_BACK_REFUND.ends, booking="CONFIRMED", refunds=(HALF, HALF), journals=journals)
+    assert await desk.picture(booking_id) == ends
+
+
+async def somebody_waits(desk: Desk) -> bool:
+    """Whether a transaction stands in line for a lock."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return bool(await desk.database.run(lambda session: session.scalar(waiting)))
+
+
 @pytest.mark.parametrize("step", [CAPTURE, VOID, REFUND], ids=lambda step: step.name)
 async def test_runs_that_meet_in_the_database_wait_in_line_and_never_deadlock(
     desk: Desk, step: MoneyStep, monkeypatch: pytest.MonkeyPatch
@@ -56,12 +104,8 @@ async def test_runs_that_meet_in_the_database_wait_in_line_and_never_deadlock(
     booking_id = await step.prepare(desk)
     nap = Nap(monkeypatch, "move")  # the first run holds the payment
 
-    async def somebody_waits() -> bool:
-        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(await desk.database.run(lambda session: session.scalar(waiting)))
-
     async with nap.taken_by(step.act(desk.activities(), booking_id)):
         second = asyncio.ensure_future(step.act(desk.activities(), booking_id))
-        await until(somebody_waits)
+        await until(partial(somebody_waits, desk))
     await second
     assert await desk.picture(booking_id) == step.ends

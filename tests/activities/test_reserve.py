@@ -15,10 +15,10 @@ from models.catalogue import AvailabilityRule, Provider, Service
 from models.database import Database
 from models.records import AuditEvent
 from models.states import LIVE_SESSION, SEAT_HOLDING, BookingStatus, PaymentStatus, SessionStatus
-from tests.activities.desk import CLIENT, Desk, do, now, number
+from tests.activities.desk import Desk, abandoned, do, now, number
 from tests.activities.scratch import scratch_database
 from tests.support.shop import Shop
-from workflows.contracts import Abandon, Refusal, Reserve, Reserved, StartBooking
+from workflows.contracts import Refusal, Reserve, Reserved, StartBooking
 
 TOMORROW = timedelta(hours=26)
 RIVALS = 50
@@ -121,7 +121,8 @@ async def test_a_slot_that_was_let_go_can_be_taken_but_not_by_who_was_refused(de
     first, refused, later = [await asked(shop) for _ in range(3)]
     await reserve(desk, first)
     assert (await reserve(desk, refused)).refusal is Refusal.SLOT_TAKEN
-    abandon = Abandon(booking_id=first.booking_id, at=now(), reason="payment_timeout", actor=CLIENT)
+    abandon = abandoned(first.booking_id)
+    await desk.activities().payments.give_back(abandon)
     for _ in range(2):
         released = await desk.activities().bookings.release(abandon)
         assert released is not None
@@ -131,8 +132,15 @@ async def test_a_slot_that_was_let_go_can_be_taken_but_not_by_who_was_refused(de
 
 
 async def test_releasing_a_booking_that_never_was_does_nothing(desk: Desk) -> None:
-    abandon = Abandon(booking_id=uuid4(), at=now(), reason="payment_timeout", actor=CLIENT)
-    assert await desk.activities().bookings.release(abandon) is None
+    assert await desk.activities().bookings.release(abandoned(uuid4())) is None
+
+
+async def test_a_request_that_was_called_off_gets_no_seat_later(desk: Desk) -> None:
+    shop = await desk.shop()
+    request = await asked(shop)
+    assert await desk.activities().bookings.release(abandoned(request.booking_id)) is None
+    assert (await reserve(desk, request)).refusal is Refusal.CALLED_OFF
+    assert await live_sessions(desk.database, shop) == 0
 
 
 def closed(shop: Shop) -> Any:

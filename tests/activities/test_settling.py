@@ -11,9 +11,9 @@ from activities.errors import RETRYABLE, Failure, PaymentMismatch, StepError, St
 from activities.stripe_objects import CreateRefund, RefundObject
 from activities.stripe_writes import StripeWrites
 from models.payments import Refund
-from models.states import BookingStatus, PaymentStatus, RefundStatus
+from models.states import BookingStatus, PaymentStatus, RefundStatus, SessionStatus
 from tests.activities.desk import CHARGE_NOW, CLIENT, PROVIDER, Desk, abandoned, cancelled_by, completed, do
-from tests.activities.money_steps import CAPTURE, GIVE_BACK_REFUND, REFUND, VOID
+from tests.activities.money_steps import CAPTURE, GIVE_BACK_REFUND, HALF, PRICE, REFUND, VOID
 
 
 def failing_refunds(desk: Desk) -> StripeWrites:
@@ -49,6 +49,46 @@ async def test_a_refund_that_failed_is_no_end_and_another_one_is_made(desk: Desk
     found = select(Refund).where(Refund.booking_id == booking_id).order_by(Refund.number)
     rows = await desk.database.run(lambda session: session.scalars(found))
     assert [row.status for row in rows] == [RefundStatus.FAILED, RefundStatus.SUCCEEDED]
+
+
+@pytest.mark.parametrize("action", ["reset_after", "reset_before"])
+async def test_ops_who_abort_a_half_done_forfeit_give_everything_back(desk: Desk, action: str) -> None:
+    booking_id = await REFUND.prepare(desk)
+    await desk.control.fault(action, REFUND.path)
+    with pytest.raises(StripeFailure):
+        await REFUND.act(desk.activities(), booking_id)
+    for _ in range(2):
+        await desk.activities().payments.give_back(abandoned(booking_id))
+        await desk.activities().bookings.release(abandoned(booking_id))
+    given_back = replace(GIVE_BACK_REFUND.ends, booking="CANCELLED", refunds=(HALF, HALF))
+    journals = {**GIVE_BACK_REFUND.ends.journals, "refund": 2}
+    assert await desk.picture(booking_id) == replace(given_back, journals=journals)
+
+
+@pytest.mark.parametrize("before", [Desk.opened, Desk.paid, Desk.confirmed], ids=lambda stage: stage.__name__)
+@pytest.mark.parametrize("policy", [{}, CHARGE_NOW], ids=["authorized", "charged"])
+async def test_a_seat_is_not_let_go_while_the_clients_money_has_not_gone_back(
+    desk: Desk, before: Any, policy: Any
+) -> None:
+    booking_id = await before(desk, await desk.shop(policy=policy))
+    with pytest.raises(StepError) as refused:
+        await desk.activities().bookings.release(abandoned(booking_id))
+    assert refused.value.failure is Failure.MONEY_NOT_SETTLED
+    await desk.activities().payments.give_back(abandoned(booking_id))
+    released = await desk.activities().bookings.release(abandoned(booking_id))
+    assert released is not None
+    assert (released.status, released.session_status) == (BookingStatus.CANCELLED, SessionStatus.CANCELLED)
+
+
+@pytest.mark.parametrize("amount", [100, PRICE])
+async def test_a_refund_that_our_books_do_not_know_stops_a_settlement(desk: Desk, amount: int) -> None:
+    booking_id = await desk.confirmed(await desk.shop(policy=CHARGE_NOW))
+    intent = await desk.intent_id(booking_id)
+    await desk.sdk.v1.refunds.create_async({"payment_intent": intent, "amount": amount})
+    with pytest.raises(PaymentMismatch, match=f"Stripe refunded {amount} .* our books say 0"):
+        await desk.activities().payments.settle(completed(booking_id))
+    picture = await desk.picture(booking_id)
+    assert (picture.booking, picture.payout) == ("CONFIRMED", None)
 
 
 async def test_a_decision_that_stands_is_not_computed_again(desk: Desk) -> None:

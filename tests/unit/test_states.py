@@ -1,4 +1,4 @@
-"""The states and their moves are DESIGN section 2, no edge more and no edge less."""
+"""The states and their moves are DESIGN section 2 and ADR 0009, no edge more and no edge less."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -11,6 +11,7 @@ from models.states import (
     LIVE_SESSION,
     MONEY_TAKEN,
     PAYMENT_MOVES,
+    PAYMENT_OPEN,
     PAYMENT_STANDS,
     PAYOUT_MOVES,
     REFUND_MOVES,
@@ -51,7 +52,7 @@ MACHINES: dict[str, Machine] = {
         {
             "PENDING": "AUTHORIZED SAVED PROCESSING CAPTURED FAILED VOIDED",
             "SAVED": "AUTHORIZED FAILED VOIDED",
-            "PROCESSING": "CAPTURED FAILED",
+            "PROCESSING": "AUTHORIZED CAPTURED FAILED",
             "AUTHORIZED": "CAPTURED VOIDED EXPIRED SAVED",
             "CAPTURED": "PARTIALLY_REFUNDED REFUNDED",
             "PARTIALLY_REFUNDED": "REFUNDED CAPTURED",
@@ -129,6 +130,12 @@ def test_a_payment_stands_when_money_is_reserved_or_taken() -> None:
         PaymentStatus.REFUNDED,
     } == MONEY_TAKEN
     assert MONEY_TAKEN | {PaymentStatus.AUTHORIZED} == PAYMENT_STANDS
+
+
+def test_a_payment_is_open_while_its_money_may_still_come_or_go() -> None:
+    over = {PaymentStatus.VOIDED, PaymentStatus.EXPIRED, PaymentStatus.FAILED}
+    assert PAYMENT_OPEN | MONEY_TAKEN | over == set(PaymentStatus)
+    assert PAYMENT_OPEN.isdisjoint(MONEY_TAKEN | over)
 
 
 def test_money_that_was_taken_never_counts_as_never_taken() -> None:
