@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.bookings import Booking, BookingRequest, Session
@@ -17,6 +17,7 @@ from models.records import AuditEvent
 from models.states import LIVE_SESSION, SEAT_HOLDING, BookingStatus, PaymentStatus, SessionStatus
 from tests.activities.desk import Desk, abandoned, do, now, number
 from tests.activities.scratch import scratch_database
+from tests.sandbox.stripe.conftest import until
 from tests.support.shop import Shop
 from workflows.contracts import Refusal, Reserve, Reserved, StartBooking
 
@@ -101,6 +102,23 @@ async def test_one_of_fifty_rivals_gets_the_slot_and_no_deadlock_surfaces(
     assert len(won) == 1
     assert [answer.refusal for answer in answers].count(Refusal.SLOT_TAKEN) == RIVALS - 1
     assert await live_sessions(desk.database, shop) == 1
+
+
+async def test_rivals_stand_in_line_for_their_provider_before_they_meet_at_the_constraint(desk: Desk) -> None:
+    shop = await desk.shop()
+    request = await asked(shop)
+    provider = await desk.database.run(lambda session: session.get_one(Provider, shop.provider_id))
+    held = select(func.pg_advisory_xact_lock(provider.provider_no))
+    waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+
+    async def somebody_waits() -> bool:
+        return bool(await desk.database.run(lambda session: session.scalar(waits)))
+
+    async with desk.database.transaction() as session:
+        await session.execute(held)
+        rival = asyncio.ensure_future(reserve(desk, request))
+        await until(somebody_waits)
+    assert (await rival).refusal is None
 
 
 async def test_sessions_that_only_touch_do_not_overlap(desk: Desk) -> None:
