@@ -45,7 +45,7 @@ async def market(database: Database, gateway: StripeGateway, sdk: StripeClient) 
             yield Market(env, sdk)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dev_market(temporal_server: WorkflowEnvironment, running_worker: None, sdk: StripeClient) -> Market:
     """The real activities on the dev server, in real time."""
     del running_worker

@@ -6,25 +6,29 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import stripe
 from stripe import StripeClient
-from temporalio.client import Client
+from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import WorkflowEnvironment
 
 import worker
 from activities.wiring import Activities
-from models.keys import transfer_group_for
+from models.keys import transfer_group_for, workflow_id_for
 from models.states import BookingStatus
 from sandbox.stripe.server import Running as StripeSandbox
 from tests.support.shop import Shop
 from tests.workflows.saga import Saga, start
 from tests.workflows.world import SOON_SECONDS
-from workflows.contracts import StartBooking
+from workflows.booking import BookingWorkflow
+from workflows.contracts import BOOKINGS_QUEUE, Ended, Opened, StartBooking
 
 T = TypeVar("T")
+
+SUMMARY = "Booking of 120.00 EUR"
 
 
 async def until(look: Callable[[], Awaitable[T]]) -> T:
@@ -119,6 +123,23 @@ class Market:
 
     async def start(self, shop: Shop, starts_in: timedelta = timedelta(hours=48)) -> RealSaga:
         return await self.begin(shop, await self.request(shop, starts_in))
+
+    async def open_at_once(self, shop: Shop, request: StartBooking) -> tuple[RealSaga, Opened]:
+        """Start and wait for the checkout in one round trip, as the API does."""
+        client, workflow_id = self.env.client, workflow_id_for(request.booking_id)
+        start = WithStartWorkflowOperation(
+            BookingWorkflow.run,
+            request,
+            id=workflow_id,
+            task_queue=BOOKINGS_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            static_summary=SUMMARY,
+        )
+        opened: Opened = await client.execute_update_with_start_workflow(
+            "opened", start_workflow_operation=start, id=str(uuid4()), result_type=Opened
+        )
+        handle = client.get_workflow_handle(workflow_id, result_type=Ended)
+        return RealSaga(self.env, handle, shop, self.sdk, request.booking_id), opened
 
 
 @asynccontextmanager

@@ -14,11 +14,12 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateHandle, Work
 from temporalio.common import SearchAttributeKey, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from models.keys import workflow_id_for
 from models.policy import Policy
-from models.states import BookingStatus, Role
+from models.states import BookingStatus, ReportedOutcome, Role
 from ops import add_search_attributes
 from tests.workflows.world import SOON_SECONDS, Steps, World
 from workflows.booking import BookingWorkflow
@@ -37,6 +38,7 @@ from workflows.contracts import (
     Resolve,
     StartBooking,
     Step,
+    Wish,
 )
 from workflows.search_attributes import REGISTERED
 
@@ -110,6 +112,10 @@ class Saga:
         given: T = await self.handle.execute_update(update, args=told, result_type=answer)
         return given
 
+    async def leaves_a_wish(self, kind: ReportedOutcome, role: Role = Role.CLIENT) -> None:
+        """As the API does when no worker answers."""
+        await self.handle.signal("wished", Wish(kind=kind, actor=by(role).actor))
+
     async def passes(self, duration: timedelta) -> None:
         """Let the world's time go on."""
         await self.env.sleep(duration)
@@ -125,10 +131,14 @@ class Saga:
 
     async def terminated(self) -> None:
         """Once nothing is running: else it would stop the clock of the server that skips time for good."""
+        await self.quiet()
+        await self.handle.terminate("an operator's mistake")
+
+    async def quiet(self) -> None:
+        """Until the workflow waits for the world."""
         async with asyncio.timeout(SOON_SECONDS):
             while await self._busy():  # noqa: ASYNC110 - it is behind gRPC and sets no event
                 await asyncio.sleep(0.01)
-        await self.handle.terminate("an operator's mistake")
 
     async def _busy(self) -> bool:
         happened = Counter(event.event_type for event in (await self.handle.fetch_history()).events)
@@ -244,6 +254,8 @@ def played_worker(client: Client, steps: Steps, cached_workflows: int = 1000) ->
             workflows=[BookingWorkflow],
             activities=steps.all,
             max_cached_workflows=cached_workflows,
+            # To build a sandbox for every task would be most of the work; the cached half has them.
+            workflow_runner=SandboxedWorkflowRunner() if cached_workflows else UnsandboxedWorkflowRunner(),
         ),
         Worker(client, task_queue=STRIPE_QUEUE, activities=steps.all),
     )

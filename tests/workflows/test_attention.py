@@ -271,6 +271,25 @@ async def test_a_booking_that_cannot_be_written_to_still_shows_its_parked_step(s
     await finished(saga)
 
 
+@pytest.mark.parametrize("step", [Step.SETTLE, Step.RELEASE])
+async def test_who_waits_for_a_step_that_parks_is_answered_and_the_wish_is_kept(
+    sagas: Sagas, step: Step
+) -> None:
+    world = await sagas.world()
+    world.fails(step)
+    saga = await sagas.begin(world)
+    if step is Step.SETTLE:
+        await saga.confirmed()
+        await saga.passes_until(world.starts_at)
+        assert (await saga.complete()).status is BookingStatus.CONFIRMED
+    else:
+        await saga.opened()
+        assert (await saga.cancel()).status is BookingStatus.PENDING
+    await finished(saga)
+    ended = BookingStatus.COMPLETED if step is Step.SETTLE else BookingStatus.CANCELLED
+    assert world.booking.status is ended
+
+
 async def test_who_asks_for_a_confirmation_is_not_kept_waiting_by_a_parked_step(sagas: Sagas) -> None:
     world = await sagas.world()
     world.fails("read_payment", error=broken("PaymentMismatch"))

@@ -7,11 +7,11 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from models.states import BookingStatus, PaymentStatus, PayoutStatus, Role, SessionStatus
+from models.states import BookingStatus, PaymentStatus, PayoutStatus, ReportedOutcome, Role, SessionStatus
 from tests.workflows.saga import PlayedSaga, Sagas
 
 ROLES = [Role.CLIENT, Role.PROVIDER, Role.OPS]
-BEFORE_CONFIRMATION = ["reserve", "open_payment", "read_payment", "close_payment", "confirm"]
+BEFORE_CONFIRMATION = ["open_payment", "read_payment", "close_payment", "confirm"]
 
 
 async def until_step(saga: PlayedSaga, step: str) -> None:
@@ -98,19 +98,26 @@ async def test_cancelling_while_a_step_is_parked_undoes_everything(
     saga = await sagas.begin(world)
     await until_step(saga, step)
     await world.reached(f"attention {step}")
-    assert (await saga.cancel(role)).status in (BookingStatus.CANCELLED, None)
-    ended = await saga.ends()
-    if step == "reserve":
-        assert (ended.status, world.state) == (None, None)
-    else:
-        await undone(saga, role)
+    assert (await saga.cancel(role)).status is BookingStatus.CANCELLED
+    await undone(saga, role)
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_cancelling_during_the_confirmation_cancels_the_confirmed_booking(
+async def test_cancelling_while_the_reservation_is_parked_is_kept_until_it_gets_through(
     sagas: Sagas, role: Role
 ) -> None:
-    saga = await sagas.start()
+    world = await sagas.world()
+    world.fails("reserve")
+    saga = await sagas.begin(world)
+    await world.reached("attention reserve")
+    assert (await saga.cancel(role)).status is None
+    await undone(saga, role)
+    assert world.steps("open_payment", "give_back", "release") == ["give_back", "release"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_cancelling_during_the_confirmation_is_free_of_charge(sagas: Sagas, role: Role) -> None:
+    saga = await sagas.start(starts_in=timedelta(hours=2))
     gate = saga.world.stops_in("confirm")
     await saga.paid()
     await gate.entered.wait()
@@ -118,7 +125,7 @@ async def test_cancelling_during_the_confirmation_cancels_the_confirmed_booking(
     gate.opened.set()
     assert (await cancelling.result()).status is BookingStatus.CANCELLED
     await undone(saga, role)
-    assert saga.world.steps("settle", "give_back") == ["settle"]
+    assert saga.world.steps("settle", "give_back", "release") == ["give_back", "release"]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -217,6 +224,36 @@ async def test_cancelling_what_is_being_let_go_anyway_keeps_its_reason(sagas: Sa
     assert (await saga.ends()).reason == "payment_timeout"
 
 
+# --- wishes that were left while no worker could answer -----------------------------------------
+
+
+async def test_a_cancellation_that_was_left_behind_is_carried_out(sagas: Sagas) -> None:
+    saga = await sagas.start()
+    await saga.confirmed()
+    await saga.leaves_a_wish(ReportedOutcome.CANCELLED)
+    await undone(saga, Role.CLIENT)
+
+
+async def test_a_completion_that_was_left_behind_is_carried_out(sagas: Sagas) -> None:
+    saga = await sagas.start()
+    await saga.confirmed()
+    await saga.passes_until(saga.world.starts_at)
+    await saga.leaves_a_wish(ReportedOutcome.COMPLETED, Role.PROVIDER)
+    await saga.world.reached("settle")
+    assert (await saga.ends()).reason is None
+    assert saga.world.transferred == [9600]
+
+
+async def test_a_wish_that_the_booking_does_not_allow_is_forgotten(sagas: Sagas) -> None:
+    saga = await sagas.start()
+    await saga.confirmed()
+    await saga.leaves_a_wish(ReportedOutcome.COMPLETED)
+    await saga.passes_until(saga.world.starts_at)
+    await saga.leaves_a_wish(ReportedOutcome.CANCELLED)
+    assert (await saga.ends()).reason == "auto_completed"
+    assert saga.world.transferred == [9600]
+
+
 # --- what is refused before it reaches the history ----------------------------------------------
 
 Arrive = Callable[[PlayedSaga], Awaitable[None]]
@@ -279,13 +316,25 @@ async def test_nothing_completes_that_is_not_confirmed(sagas: Sagas, role: Role)
     world = await sagas.world(starts_in=timedelta(0))
     gate = world.stops_in("reserve")
     saga = await sagas.begin(world)
-    await gate.entered.wait()
-    assert await refusal(saga.complete(role)) == "invalid_state"
+    early = await saga.asks_to_complete(role)
     gate.opened.set()
+    assert await refusal(early.result()) == "invalid_state"
     await saga.opened()
     assert await refusal(saga.complete(role)) == "invalid_state"
     await saga.cancel(role)
+    await undone(saga, role)
+
+
+async def test_a_completion_waits_for_the_confirmation_that_is_on_its_way(sagas: Sagas) -> None:
+    saga = await sagas.start(starts_in=timedelta(0))
+    gate = saga.world.stops_in("confirm")
+    await saga.paid()
+    await gate.entered.wait()
+    completing = await saga.asks_to_complete()
+    gate.opened.set()
+    assert (await completing.result()).status is BookingStatus.COMPLETED
     await saga.ends()
+    assert saga.world.transferred == [9600]
 
 
 async def test_what_is_being_cancelled_cannot_be_completed(sagas: Sagas) -> None:

@@ -24,8 +24,9 @@ async def test_a_seat_that_was_taken_without_an_answer_is_let_go(sagas: Sagas) -
     saga = await sagas.begin(world)
     await world.reached("attention reserve")
     assert world.state is not None
-    assert (await saga.cancel()).status is BookingStatus.CANCELLED
-    assert (await saga.ends()).reason == "cancelled_by_client"
+    await saga.resolve(Step.RESERVE, Action.ABORT)
+    assert (await saga.ends()).reason == "cancelled_by_ops"
+    assert world.steps("give_back", "release") == ["give_back", "release"]
     assert world.booking.session_status is SessionStatus.CANCELLED
 
 

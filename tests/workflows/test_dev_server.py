@@ -7,17 +7,14 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WithStartWorkflowOperation
-from temporalio.common import WorkflowIDConflictPolicy
 
 from activities.stripe_gateway import StripeGateway
 from models.database import Database
 from models.keys import workflow_id_for
 from models.states import BookingStatus, PaymentStatus, PayoutStatus
 from tests.support.shop import Shop, open_shop
-from tests.workflows.real import Control, Market, RealSaga, until
-from workflows.booking import BookingWorkflow
-from workflows.contracts import BOOKINGS_QUEUE, Action, Ended, Opened, StartBooking, Step
+from tests.workflows.real import SUMMARY, Control, Market, RealSaga, until
+from workflows.contracts import Action, Ended, Step
 from workflows.search_attributes import (
     ATTENTION_STEP,
     BOOKING_STATUS,
@@ -31,29 +28,6 @@ from workflows.search_attributes import (
 NOW = timedelta(seconds=-1)
 
 
-async def open_at_once(client: Client, request: StartBooking) -> Opened:
-    """Start and wait for the checkout in one round trip, as the API does."""
-    start = WithStartWorkflowOperation(
-        BookingWorkflow.run,
-        request,
-        id=workflow_id_for(request.booking_id),
-        task_queue=BOOKINGS_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        static_summary="Booking of 120.00 EUR",
-    )
-    answer: Opened = await client.execute_update_with_start_workflow(
-        "opened", start_workflow_operation=start, id=str(uuid4()), result_type=Opened
-    )
-    return answer
-
-
-def saga_of(market: Market, shop: Shop, request: StartBooking) -> RealSaga:
-    handle = market.env.client.get_workflow_handle_for(
-        BookingWorkflow.run, workflow_id_for(request.booking_id)
-    )
-    return RealSaga(market.env, handle, shop, market.sdk, request.booking_id)
-
-
 @pytest.fixture
 async def quick_shop(database: Database, gateway: StripeGateway) -> Shop:
     """Whose money is held for a second and a half."""
@@ -62,11 +36,10 @@ async def quick_shop(database: Database, gateway: StripeGateway) -> Shop:
 
 async def test_a_booking_is_started_and_answered_in_one_round_trip(dev_market: Market, shop: Shop) -> None:
     request = await dev_market.request(shop)
-    opened = await open_at_once(dev_market.env.client, request)
+    saga, opened = await dev_market.open_at_once(shop, request)
     assert (opened.refusal, opened.status) == (None, BookingStatus.PENDING)
-    again = await open_at_once(dev_market.env.client, request)
+    _, again = await dev_market.open_at_once(shop, request)
     assert again == opened
-    saga = saga_of(dev_market, shop, request)
     intent = await dev_market.sdk.v1.payment_intents.retrieve_async(await saga.intent_id())
     mine = await dev_market.sdk.v1.payment_intents.list_async({"customer": str(intent.customer)})
     assert [one.id for one in mine.data] == [intent.id]
@@ -78,12 +51,11 @@ async def test_the_console_tells_a_booking_apart_and_says_what_it_waits_for(
     dev_market: Market, shop: Shop
 ) -> None:
     request = await dev_market.request(shop)
-    await open_at_once(dev_market.env.client, request)
-    saga = saga_of(dev_market, shop, request)
+    saga, _ = await dev_market.open_at_once(shop, request)
     await saga.pays()
     await saga.confirm()
     description = await saga.handle.describe()
-    assert await description.static_summary() == "Booking of 120.00 EUR"
+    assert await description.static_summary() == SUMMARY
     shown = description.typed_search_attributes
     assert shown.get(BOOKING_STATUS) == "CONFIRMED"
     assert shown.get(NEEDS_ATTENTION) is False

@@ -84,6 +84,7 @@ async def test_terminated_at_any_step_a_booking_is_finished_by_its_next_run(saga
     if step in (Step.RESERVE, Step.OPEN_PAYMENT):
         await again.confirmed()
     ended = await again.ends()
+    assert not world.booking.attention
     if step in (Step.GIVE_BACK, Step.RELEASE, Step.CLOSE_PAYMENT):
         assert (ended.status, ended.reason) == (BookingStatus.CANCELLED, "payment_timeout")
         assert (world.captured - world.refunded, world.transferred) == (0, [])
@@ -114,7 +115,20 @@ async def test_a_cancellation_can_be_repeated_to_the_run_that_carries_it_on(saga
     await saga.terminated()
     again = await sagas.begin(saga.world)
     await saga.world.reached("attention release", times=2)
-    repeated = await again.asks_to_cancel()
+    assert (await again.cancel()).status is BookingStatus.PENDING
     await again.handle.signal("retry")
-    assert (await repeated.result()).status is BookingStatus.CANCELLED
     assert (await again.ends()).reason == "cancelled_by_client"
+
+
+async def test_a_completion_told_to_a_run_that_takes_over_is_heard(sagas: Sagas) -> None:
+    saga = await sagas.start()
+    await saga.confirmed()
+    await saga.passes_until(saga.world.starts_at)
+    await saga.terminated()
+    gate = saga.world.stops_in("reserve")
+    again = await sagas.begin(saga.world)
+    completing = await again.asks_to_complete()
+    gate.opened.set()
+    assert (await completing.result()).status is BookingStatus.COMPLETED
+    await again.ends()
+    assert saga.world.transferred == [9600]

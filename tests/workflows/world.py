@@ -270,6 +270,10 @@ class World:
         self.transferred.append(self.booking.payout_amount or 0)
         return self.update(payout_status=PayoutStatus.PAID)
 
+    def note(self, note: AttentionNote) -> None:
+        if self.state is not None:
+            self.update(attention=note.step is not None)
+
     def _quote(self, step: Settle) -> tuple[BookingStatus, int]:
         outcome = step.outcome
         if outcome.kind is ReportedOutcome.COMPLETED:
@@ -330,7 +334,7 @@ class Steps(BookingSteps, PaymentSteps, PayoutSteps):
     @activity.defn
     async def record_attention(self, note: AttentionNote) -> None:
         world = self.worlds[note.booking_id]
-        await world.perform(f"attention {note.step or 'over'}", note, lambda: None)
+        await world.perform(f"attention {note.step or 'over'}", note, lambda: world.note(note))
 
     @activity.defn
     async def open_payment(self, step: Do) -> BookingState:
