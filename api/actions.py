@@ -19,13 +19,13 @@ from api.errors import Code, Problem
 from models.bookings import Booking
 from models.states import TERMINAL_BOOKING, BookingStatus, ReportedOutcome, Role
 from workflows.booking import BookingWorkflow
-from workflows.contracts import Actor, Wish
+from workflows.contracts import Actor, Decide, Wish
 from workflows.wishes import CANCELLED_BY
 
 ONCE: Final = "once"
 
-Say = Callable[[WorkflowHandle[BookingWorkflow, Any], str], Awaitable[Any]]
-"""Sends an update under an update id."""
+Say = Callable[[WorkflowHandle[BookingWorkflow, Any], Decide, str], Awaitable[Any]]
+"""Sends an update, with who decides on what they were shown, under an update id."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +115,20 @@ async def _say(
     if action.kind is None:
         # Ops never queue behind those whose wishes wait for ops.
         told_as = sagas.update_id(action.route, caller.subject, booking_id, key)
-        await sagas.answered(deps.temporal, booking_id, say(handle, told_as))
+        await sagas.answered(deps.temporal, booking_id, say(handle, Decide(actor=actor_of(caller)), told_as))
         return
     told_as = sagas.update_id(action.route, caller.subject, booking_id, key or ONCE)
     async with deps.turns.take(booking_id):
         record = await find(deps, booking_id, caller)
         if record.booking.status in action.results:
             return
+        unconfirmed = record.booking.status is BookingStatus.PENDING
+        decide = Decide(actor=actor_of(caller), unconfirmed=unconfirmed)
         try:
-            await sagas.answered(deps.temporal, booking_id, say(handle, told_as))
+            await sagas.answered(deps.temporal, booking_id, say(handle, decide, told_as))
         except sagas.NoAnswer:
             # Without a worker nobody has accepted the update: the word is left, durably (ADR 0010).
-            await sagas.leave_word(handle, Wish(kind=action.kind, actor=actor_of(caller)))
+            await sagas.leave_word(handle, Wish(kind=action.kind, decide=decide))
 
 
 async def keep_words(deps: Dependencies, caller: Caller, booking_id: UUID, words: str) -> None:

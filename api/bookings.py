@@ -31,7 +31,7 @@ from api.starting import Booked, Order, book
 from models.keys import workflow_id_for
 from models.states import BookingStatus
 from workflows.booking import BookingWorkflow
-from workflows.contracts import Decide, Resolve
+from workflows.contracts import Resolve
 
 router = APIRouter(prefix="/api/bookings", tags=["bookings"])
 
@@ -184,13 +184,12 @@ async def complete_booking(
     booking_id: UUID, caller: Anyone, deps: Deps, response: Response, key: IdempotencyKey = None
 ) -> BookingResource:
     """From the session's start on: captures the money and starts the payout hold."""
-    decide = Decide(actor=actor_of(caller))
     told = await tell(
         deps,
         caller,
         booking_id,
         COMPLETE,
-        lambda handle, told_as: handle.execute_update(BookingWorkflow.complete, decide, id=told_as),
+        lambda handle, decide, told_as: handle.execute_update(BookingWorkflow.complete, decide, id=told_as),
         key=key,
     )
     return _show(told, caller, response)
@@ -207,13 +206,12 @@ async def cancel_booking(
     key: IdempotencyKey = None,
 ) -> BookingResource:
     """Money goes back as the booking's policy says; see the quote."""
-    decide = Decide(actor=actor_of(caller))
     told = await tell(
         deps,
         caller,
         booking_id,
         CANCEL,
-        lambda handle, told_as: handle.execute_update(BookingWorkflow.cancel, decide, id=told_as),
+        lambda handle, decide, told_as: handle.execute_update(BookingWorkflow.cancel, decide, id=told_as),
         key=key,
     )
     if why is not None and why.reason:
@@ -240,7 +238,7 @@ async def resolve_step(
         caller,
         booking_id,
         RESOLVE,
-        lambda handle, told_as: handle.execute_update(BookingWorkflow.resolve, resolve, id=told_as),
+        lambda handle, _, told_as: handle.execute_update(BookingWorkflow.resolve, resolve, id=told_as),
         key=key,
     )
     return _show(told, caller, response)

@@ -33,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
         Abandon,
         Actor,
         BookingState,
+        Decide,
         Do,
         Ended,
         Outcome,
@@ -251,6 +252,10 @@ class BookingWorkflow(Conversation):
             return None
         return Abandoned(CANCELLED_BY[outcome.actor.role], outcome.actor)
 
+    @property
+    def _unconfirmed(self) -> bool:
+        return self._current is None or self._current.status is BookingStatus.PENDING
+
     def _unopenable(self) -> Abandoned | None:
         if workflow.now() >= self._booking.expires_at:
             return Abandoned(StatusReason.PAYMENT_UNAVAILABLE, SYSTEM)
@@ -271,5 +276,5 @@ class BookingWorkflow(Conversation):
             self._console.show(self._current, self._attention.parked or "cancellation")
             workflow.logger.warning("cancelled in Temporal after its outcome: the saga carries on")
         else:
-            ops = Actor(role=Role.OPS)
+            ops = Decide(actor=Actor(role=Role.OPS), unconfirmed=self._unconfirmed)
             self._wishes.report(ReportedOutcome.CANCELLED, ops, workflow.now(), self._current)

@@ -162,16 +162,21 @@ class Opened(Message):
 
 
 class Decide(Message):
-    """Update by a person: cancel, or complete. Their words stay in Postgres, out of history."""
+    """Update by a person: cancel, or complete. Their words stay in Postgres, out of history.
+
+    `unconfirmed` says that whoever asked was shown a booking that is not confirmed: the saga may have
+    gone on, but what is cancelled then costs what was shown.
+    """
 
     actor: Actor
+    unconfirmed: bool = False
 
 
 class Wish(Message):
     """Signal: what a person wanted while no worker could answer (ADR 0010)."""
 
     kind: ReportedOutcome
-    actor: Actor
+    decide: Decide
 
 
 class Answer(Message):

@@ -56,8 +56,8 @@ class Conversation:
     def wished(self, wish: Wish) -> None:
         """Note it as its update would; what the booking does not allow is forgotten."""
         with contextlib.suppress(ApplicationError):
-            check(wish.kind, self._current, self._wishes, wish.actor, workflow.now())
-            self._wishes.report(wish.kind, wish.actor, workflow.now(), self._current)
+            check(wish.kind, self._current, self._wishes, wish.decide.actor, workflow.now())
+            self._wishes.report(wish.kind, wish.decide, workflow.now(), self._current)
 
     @workflow.update(description="Wait until the booking can be paid, or was refused")
     async def opened(self) -> Opened:
@@ -78,7 +78,7 @@ class Conversation:
     @workflow.update(description="Cancel the booking; money goes back as its policy says")
     async def cancel(self, decide: Decide) -> Answer:
         """Answer once the booking is cancelled and its money settled, or that step is parked."""
-        self._wishes.report(ReportedOutcome.CANCELLED, decide.actor, workflow.now(), self._current)
+        self._wishes.report(ReportedOutcome.CANCELLED, decide, workflow.now(), self._current)
         await workflow.wait_condition(lambda: self._ended or self._stuck)
         return self._answer()
 
@@ -91,7 +91,7 @@ class Conversation:
         """Answer once the booking is completed and its money captured, or that step is parked."""
         await workflow.wait_condition(lambda: self._ended or self._stuck or self._settled_in)
         check_complete(self._current, self._wishes, workflow.now())  # it may have changed meanwhile
-        self._wishes.report(ReportedOutcome.COMPLETED, decide.actor, workflow.now(), self._current)
+        self._wishes.report(ReportedOutcome.COMPLETED, decide, workflow.now(), self._current)
         await workflow.wait_condition(lambda: self._ended or self._stuck)
         return self._answer()
 

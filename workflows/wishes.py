@@ -10,7 +10,7 @@ from datetime import datetime
 from temporalio.exceptions import ApplicationError
 
 from models.states import PAYMENT_STANDS, TERMINAL_BOOKING, BookingStatus, ReportedOutcome, Role, StatusReason
-from workflows.contracts import Actor, BookingState, Outcome
+from workflows.contracts import Actor, BookingState, Decide, Outcome
 
 CANCELLED_BY = {
     Role.CLIENT: StatusReason.CANCELLED_BY_CLIENT,
@@ -26,7 +26,7 @@ class Wishes:
 
     outcome: Outcome | None = None
     free_of_charge: bool = False
-    """The cancellation was accepted before the booking was confirmed: no tier applies to it."""
+    """Whoever cancelled was shown a booking that is not confirmed: no tier applies to it."""
     news: int = 0
     news_read: int = 0
 
@@ -40,14 +40,15 @@ class Wishes:
         """Somebody wants the booking cancelled."""
         return self.outcome is not None and self.outcome.kind is ReportedOutcome.CANCELLED
 
-    def report(self, kind: ReportedOutcome, actor: Actor, at: datetime, booking: BookingState | None) -> None:
+    def report(self, kind: ReportedOutcome, by: Decide, at: datetime, booking: BookingState | None) -> None:
         """Note an outcome of a booking as it stands; a later, different one was refused before."""
         if self.outcome is not None:
             return
         cancelled = kind is ReportedOutcome.CANCELLED
-        reason = CANCELLED_BY[actor.role] if cancelled else None
-        self.outcome = Outcome(kind=kind, actor=actor, at=at, reason=reason)
-        self.free_of_charge = cancelled and (booking is None or booking.status is BookingStatus.PENDING)
+        reason = CANCELLED_BY[by.actor.role] if cancelled else None
+        self.outcome = Outcome(kind=kind, actor=by.actor, at=at, reason=reason)
+        unpaid = booking is None or (booking.status is BookingStatus.PENDING and not confirming(booking))
+        self.free_of_charge = cancelled and (unpaid or by.unconfirmed)
 
 
 def check(
