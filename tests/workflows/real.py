@@ -11,6 +11,9 @@ from uuid import UUID, uuid4
 import httpx
 import stripe
 from stripe import StripeClient
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import WorkflowEnvironment
@@ -95,6 +98,27 @@ class RealSaga(Saga):
             refunded=charge.amount_refunded if charge else 0,
             transfers=tuple(transfer.amount for transfer in transfers.data),
         )
+
+    async def reset(self) -> "RealSaga":
+        """To the first task, as an operator does in the UI: every activity runs again."""
+        history = await self.handle.fetch_history()
+        first = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        task = next(event.event_id for event in history.events if event.event_type == first)
+        started = history.events[0].workflow_execution_started_event_attributes
+        client = self.env.client
+        answer = await client.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace=client.namespace,
+                workflow_execution=WorkflowExecution(
+                    workflow_id=self.handle.id, run_id=started.original_execution_run_id
+                ),
+                reason="an operator resets",
+                workflow_task_finish_event_id=task,
+                request_id=str(uuid4()),
+            )
+        )
+        handle = client.get_workflow_handle(self.handle.id, run_id=answer.run_id, result_type=Ended)
+        return RealSaga(self.env, handle, self.shop, self.sdk, self.booking_id)
 
     async def settled(self, *, captured: int, refunded: int = 0, transfers: tuple[int, ...] = ()) -> None:
         """Nothing is held any more, and our books say what Stripe says."""

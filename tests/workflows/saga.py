@@ -59,8 +59,8 @@ async def start(client: Client, request: StartBooking) -> Handle:
     )
 
 
-def by(role: Role) -> Decide:
-    return Decide(actor=Actor(role=role, id=f"some-{role}"))
+def by(role: Role, *, unconfirmed: bool = False) -> Decide:
+    return Decide(actor=Actor(role=role, id=f"some-{role}"), unconfirmed=unconfirmed)
 
 
 @dataclass
@@ -79,8 +79,8 @@ class Saga:
     async def confirm(self) -> Answer:
         return await self._told(Answer, "confirm")
 
-    async def cancel(self, role: Role = Role.CLIENT) -> Answer:
-        return await self._told(Answer, "cancel", by(role))
+    async def cancel(self, role: Role = Role.CLIENT, *, unconfirmed: bool = False) -> Answer:
+        return await self._told(Answer, "cancel", by(role, unconfirmed=unconfirmed))
 
     async def complete(self, role: Role = Role.CLIENT) -> Answer:
         return await self._told(Answer, "complete", by(role))
@@ -95,8 +95,10 @@ class Saga:
     async def asks_to_complete(self, role: Role = Role.CLIENT) -> WorkflowUpdateHandle[Answer]:
         return await self.asks("complete", by(role))
 
-    async def asks_to_cancel(self, role: Role = Role.CLIENT) -> WorkflowUpdateHandle[Answer]:
-        return await self.asks("cancel", by(role))
+    async def asks_to_cancel(
+        self, role: Role = Role.CLIENT, *, unconfirmed: bool = False
+    ) -> WorkflowUpdateHandle[Answer]:
+        return await self.asks("cancel", by(role, unconfirmed=unconfirmed))
 
     async def asks(self, update: str, *told: Message) -> WorkflowUpdateHandle[Any]:
         """Send an update and go on as soon as the workflow has heard it."""
@@ -114,7 +116,7 @@ class Saga:
 
     async def leaves_a_wish(self, kind: ReportedOutcome, role: Role = Role.CLIENT) -> None:
         """As the API does when no worker answers."""
-        await self.handle.signal("wished", Wish(kind=kind, actor=by(role).actor))
+        await self.handle.signal("wished", Wish(kind=kind, decide=by(role)))
 
     async def passes(self, duration: timedelta) -> None:
         """Let the world's time go on."""

@@ -98,7 +98,7 @@ async def test_cancelling_while_a_step_is_parked_undoes_everything(
     saga = await sagas.begin(world)
     await until_step(saga, step)
     await world.reached(f"attention {step}")
-    assert (await saga.cancel(role)).status is BookingStatus.CANCELLED
+    assert (await saga.cancel(role, unconfirmed=True)).status is BookingStatus.CANCELLED
     await undone(saga, role)
 
 
@@ -116,16 +116,34 @@ async def test_cancelling_while_the_reservation_is_parked_is_kept_until_it_gets_
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_cancelling_during_the_confirmation_is_free_of_charge(sagas: Sagas, role: Role) -> None:
+async def test_cancelling_what_was_shown_as_unconfirmed_is_free_of_charge(sagas: Sagas, role: Role) -> None:
+    saga = await sagas.start(starts_in=timedelta(hours=2))
+    gate = saga.world.stops_in("confirm")
+    await saga.paid()
+    await gate.entered.wait()
+    cancelling = await saga.asks_to_cancel(role, unconfirmed=True)
+    gate.opened.set()
+    assert (await cancelling.result()).status is BookingStatus.CANCELLED
+    await undone(saga, role)
+    assert saga.world.steps("settle", "give_back", "release") == ["give_back", "release"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_cancelling_what_was_shown_as_confirmed_costs_what_the_policy_says(
+    sagas: Sagas, role: Role
+) -> None:
     saga = await sagas.start(starts_in=timedelta(hours=2))
     gate = saga.world.stops_in("confirm")
     await saga.paid()
     await gate.entered.wait()
     cancelling = await saga.asks_to_cancel(role)
     gate.opened.set()
-    assert (await cancelling.result()).status is BookingStatus.CANCELLED
-    await undone(saga, role)
-    assert saga.world.steps("settle", "give_back", "release") == ["give_back", "release"]
+    forfeits = role is Role.CLIENT
+    status = BookingStatus.FORFEIT if forfeits else BookingStatus.CANCELLED
+    assert (await cancelling.result()).status is status
+    await saga.ends()
+    assert saga.world.steps("settle", "give_back", "release") == ["settle"]
+    assert (saga.world.captured, saga.world.transferred) == ((6000, [4800]) if forfeits else (0, []))
 
 
 @pytest.mark.parametrize("role", ROLES)

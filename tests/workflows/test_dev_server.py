@@ -1,20 +1,17 @@
 """What the server that skips time cannot show: one round trip, the UI's texts, resets (real time)."""
 
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from activities.stripe_gateway import StripeGateway
 from models.database import Database
 from models.keys import workflow_id_for
 from models.states import BookingStatus, PaymentStatus, PayoutStatus
 from tests.support.shop import Shop, open_shop
-from tests.workflows.real import SUMMARY, Control, Market, RealSaga, until
-from workflows.contracts import Action, Ended, Step
+from tests.workflows.real import SUMMARY, Control, Market, until
+from workflows.contracts import Action, Step
 from workflows.search_attributes import (
     ATTENTION_STEP,
     BOOKING_STATUS,
@@ -108,33 +105,11 @@ async def test_cancelled_in_temporal_a_booking_is_undone(dev_market: Market, sho
     assert (await shop.payment(saga.booking_id)).status is PaymentStatus.VOIDED
 
 
-async def reset(saga: RealSaga) -> RealSaga:
-    """To the first task, as an operator does in the UI: every activity runs again."""
-    history = await saga.handle.fetch_history()
-    first = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-    task = next(event.event_id for event in history.events if event.event_type == first)
-    started = history.events[0].workflow_execution_started_event_attributes
-    client = saga.env.client
-    answer = await client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=client.namespace,
-            workflow_execution=WorkflowExecution(
-                workflow_id=saga.handle.id, run_id=started.original_execution_run_id
-            ),
-            reason="an operator resets",
-            workflow_task_finish_event_id=task,
-            request_id=str(uuid4()),
-        )
-    )
-    handle = client.get_workflow_handle(saga.handle.id, run_id=answer.run_id, result_type=Ended)
-    return RealSaga(saga.env, handle, saga.shop, saga.sdk, saga.booking_id)
-
-
 async def test_reset_after_the_capture_does_not_capture_again(dev_market: Market, quick_shop: Shop) -> None:
     saga = await dev_market.start(quick_shop, NOW)
     await saga.held()
     due_at = (await quick_shop.payout(saga.booking_id)).due_at
-    again = await reset(saga)
+    again = await saga.reset()
     assert (await again.ends()).status is BookingStatus.COMPLETED
     await again.settled(captured=12_000, transfers=(9600,))
     assert (await quick_shop.payout(saga.booking_id)).due_at == due_at
@@ -147,7 +122,7 @@ async def test_reset_after_the_transfer_does_not_transfer_again(dev_market: Mark
     saga = await dev_market.start(quick_shop, NOW)
     await saga.held()
     await saga.ends()
-    again = await reset(saga)
+    again = await saga.reset()
     assert (await again.ends()).status is BookingStatus.COMPLETED
     await again.settled(captured=12_000, transfers=(9600,))
 
@@ -156,7 +131,7 @@ async def test_reset_while_confirmed_keeps_the_one_payment(dev_market: Market, q
     saga = await dev_market.start(quick_shop, timedelta(hours=1))
     await saga.confirmed()
     intent_id = await saga.intent_id()
-    again = await reset(saga)
+    again = await saga.reset()
     assert (await again.confirm()).status is BookingStatus.CONFIRMED
     assert await again.intent_id() == intent_id
     await again.cancel()
