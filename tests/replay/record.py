@@ -1,0 +1,68 @@
+"""Records the histories that `test_replay.py` replays: `python -m tests.replay.record [path ...]`.
+
+Histories of a released version are never recorded again: a release gets a directory of its own, and
+all of them are replayed for ever.
+"""
+
+import asyncio
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from temporalio.client import WorkflowHistory
+
+from tests.replay.paths import PATHS, Scene
+from tests.support.product import ROOT, running_product
+from tests.workflows.real import Control, Market
+
+HISTORIES: Final = Path(__file__).parent / "histories"
+
+
+def version() -> str:
+    """The product's own."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return str(project["project"]["version"])
+
+
+async def record(scene: Scene, names: Sequence[str]) -> dict[str, WorkflowHistory]:
+    """Play the named paths, all of them if none is named."""
+    histories = {}
+    for path in PATHS:
+        name = getattr(path, "__name__", "")
+        if names and name not in names:
+            continue
+        saga = await path(scene)
+        await scene.control.ask("DELETE", "/faults")
+        histories[name] = await saga.handle.fetch_history()
+        print(f"{name}: {len(histories[name].events)} events")  # noqa: T201 - a command's answer
+    return histories
+
+
+async def _main(names: Sequence[str]) -> dict[str, WorkflowHistory]:
+    async with running_product() as product:
+        market = Market(product.env, product.sdk)
+        scene = Scene(market, Control(product.stripe), product.database, product.gateway)
+        return await record(scene, names)
+
+
+def main() -> None:
+    """Record and write."""
+    directory = HISTORIES / version()
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, history in asyncio.run(_main(sys.argv[1:])).items():
+        events = without_traces(json.loads(history.to_json()))
+        (directory / f"{name}.json").write_text(json.dumps(events, indent=1) + "\n")
+
+
+def without_traces(node: Any) -> Any:
+    """A failure's stack trace names the machine's directories, and replays need none."""
+    if isinstance(node, dict):
+        return {key: without_traces(value) for key, value in node.items() if key != "stackTrace"}
+    return [without_traces(value) for value in node] if isinstance(node, list) else node
+
+
+if __name__ == "__main__":
+    main()
