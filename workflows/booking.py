@@ -199,10 +199,10 @@ class BookingWorkflow(Conversation):
 
     def _end(self, request: StartBooking) -> Ended:
         self._over = True
+        self._console.ended(self._current)
         if self._current is None:
             return Ended(booking_id=request.booking_id, refusal=self._refusal)
         self._console.show(self._current)
-        self._console.ended(self._current)
         return Ended(
             booking_id=request.booking_id, status=self._current.status, reason=self._current.status_reason
         )

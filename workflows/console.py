@@ -42,8 +42,11 @@ class Console:
             f"or signal `retry`. Tried again by itself at {retry_at:%Y-%m-%d %H:%M:%S} UTC."
         )
 
-    def ended(self, booking: BookingState) -> None:
+    def ended(self, booking: BookingState | None) -> None:
         """Say how it ended."""
+        if booking is None:
+            workflow.set_current_details("No seat was taken.")
+            return
         reason = f" ({booking.status_reason})" if booking.status_reason else ""
         workflow.set_current_details(f"**{booking.status}**{reason}\n\n{_facts(booking)}")
 
