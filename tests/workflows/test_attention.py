@@ -171,6 +171,7 @@ async def test_aborting_before_there_is_a_seat_ends_with_nothing(sagas: Sagas) -
     ended = await saga.ends()
     assert (ended.status, ended.refusal, saga.world.state) == (None, None, None)
     assert await saga.attribute(NEEDS_ATTENTION) is False
+    assert await saga.details() == "No seat was taken."
 
 
 @pytest.mark.parametrize("step", [Step.OPEN_PAYMENT, Step.PAY_OUT])

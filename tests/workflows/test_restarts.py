@@ -44,6 +44,18 @@ async def test_what_was_said_while_no_worker_ran_is_heard_by_the_next_one(
     assert saga.world.transferred == [9600]
 
 
+async def test_cancelled_in_temporal_before_its_first_task_a_booking_takes_no_money(
+    server: WorkflowEnvironment,
+) -> None:
+    sagas = Sagas(server, Steps())
+    saga = await sagas.start()
+    await saga.handle.cancel()
+    async with uncached(server, sagas):
+        ended = await saga.ends()
+    assert (ended.status, ended.reason) == (BookingStatus.CANCELLED, "cancelled_by_ops")
+    assert saga.world.steps() == ["reserve", "give_back", "release"]
+
+
 async def test_a_payment_and_the_end_of_its_window_in_one_task_mean_paid(server: WorkflowEnvironment) -> None:
     sagas = Sagas(server, Steps())
     async with uncached(server, sagas):
