@@ -1,12 +1,14 @@
 """TCP ports of the loopback: which are free, which are taken."""
 
+import random
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
 
 from sandbox.errors import PortUnavailableError
 
 HOST = "127.0.0.1"
+QUIET = range(15_000, 32_000)
+"""Where neither Linux (from 32768) nor macOS (from 49152) finds ports for outgoing connections."""
 
 
 def free_port() -> int:
@@ -15,13 +17,27 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return that many different ports that nobody uses at this moment."""
-    with ExitStack() as stack:
-        # All are held until the last is found, or the system might name one twice.
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    """Return that many different ports that nobody uses at this moment.
+
+    They lie below those that the system gives to outgoing connections: one of these could take the port while the
+    server that it was meant for starts, or starts again.
+    """
+    found: list[int] = []
+    for port in random.sample(QUIET, len(QUIET)):
+        if len(found) == count:
+            break
+        if _is_free(port):
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def claim(wanted: Mapping[str, int]) -> dict[str, int]:
