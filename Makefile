@@ -3,7 +3,7 @@
 PYTHON_FOUND := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 PYTHON ?= $(PYTHON_FOUND)
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?= -n 3 --dist worksteal
 RUN_DIR ?= .run
 BIN := .venv/bin
 INSTALLED := .venv/.installed
