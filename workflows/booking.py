@@ -71,7 +71,6 @@ class BookingWorkflow(Conversation):
                 await asyncio.shield(story)
             except asyncio.CancelledError:
                 self._cancelled_in_temporal()
-        await workflow.wait_condition(workflow.all_handlers_finished)
         return story.result()
 
     async def _story(self, request: StartBooking) -> Ended:
@@ -86,7 +85,9 @@ class BookingWorkflow(Conversation):
             await self._undo.unwind(because)
         await self._hold()
         await self._pay_out()
-        return self._end(request)
+        ended = self._end(request)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return ended
 
     # --- the story's steps ------------------------------------------------------------------
 
@@ -127,7 +128,7 @@ class BookingWorkflow(Conversation):
                 return
             heard = await self._wait(
                 self._booking.expires_at,
-                lambda: self._wishes.news_waiting or self._wishes.cancelled,
+                lambda: self._wishes.news_waiting or self._unwanted() is not None,
                 "the client's payment",
                 "cancel the booking",
             )
