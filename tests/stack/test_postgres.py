@@ -44,3 +44,17 @@ def test_a_directory_that_cannot_hold_data_is_one_sentence(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(PostgresUnavailableError, match=r"^Postgres [^\n]+$"):
         postgres.prepare(tmp_path / "file" / "data")
+
+
+def test_programs_that_the_servers_user_cannot_reach_are_copied_with_their_libraries(tmp_path: Path) -> None:
+    for part in ("pgserver/pginstall18/bin", "pgserver.libs"):
+        (tmp_path / part).mkdir(parents=True)
+        (tmp_path / part / "file").write_text(part)
+    copy = postgres._copied(tmp_path / "pgserver")
+    try:
+        assert (copy / "pginstall18/bin/file").read_text() == "pgserver/pginstall18/bin"
+        assert (copy.with_name("pgserver.libs") / "file").read_text() == "pgserver.libs"
+        assert copy.parent.stat().st_mode & 0o005 == 0o005
+        assert postgres._copied(tmp_path / "pgserver") == copy
+    finally:
+        shutil.rmtree(copy.parent)
