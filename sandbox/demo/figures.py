@@ -65,7 +65,8 @@ async def _at_stripe(outside: Outside, booking: Json) -> AtStripe:
         refunds=tuple(
             Moved(refund.id, refund.amount, refund.currency)
             for refund in refunds.data
-            if refund.status in ("succeeded", "pending")
+            # Letting an authorization go may show as a refund too: it moves no balance, so it is no money.
+            if refund.status == "pending" or (refund.status == "succeeded" and refund.balance_transaction)
         ),
         transfers=found.transfers,
         provider_account=found.provider_account,
