@@ -93,14 +93,6 @@ class StripeGateway:
         params: Any = {"expand": WITH_CHARGE}
         return Intent.read(await _read(self._v1.payment_intents.retrieve_async(intent_id, params)))
 
-    async def retrieve_customer(self, customer_id: str) -> Customer:
-        """A client's customer."""
-        return Customer.read(await _read(self._v1.customers.retrieve_async(customer_id)))
-
-    async def retrieve_refund(self, refund_id: str) -> RefundObject:
-        """A refund."""
-        return RefundObject.read(await _read(self._v1.refunds.retrieve_async(refund_id)))
-
     async def refunded(self, intent_id: str) -> int:
         """What went back, or is on its way back, to the client; in minor units, whoever asked for it.
 

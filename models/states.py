@@ -94,7 +94,6 @@ class StatusReason(StrEnum):
     PAYMENT_TIMEOUT = "payment_timeout"
     PAYMENT_FAILED = "payment_failed"
     PAYMENT_UNAVAILABLE = "payment_unavailable"
-    PAYMENT_MISMATCH = "payment_mismatch"
     CANCELLED_BY_CLIENT = "cancelled_by_client"
     CANCELLED_BY_PROVIDER = "cancelled_by_provider"
     CANCELLED_BY_OPS = "cancelled_by_ops"

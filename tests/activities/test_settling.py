@@ -24,7 +24,8 @@ def failing_refunds(desk: Desk) -> StripeWrites:
     async def refused(request: CreateRefund, key: str) -> RefundObject:
         made = await send(request, key)
         await desk.control.ask("POST", f"/refunds/{made.id}", status="failed")
-        return await desk.gateway.retrieve_refund(made.id)
+        failed = await desk.sdk.v1.refunds.retrieve_async(made.id)
+        return RefundObject.read(failed.to_dict())
 
     writes.refund = replace(writes.refund, send=refused)
     return writes
