@@ -1,6 +1,6 @@
 """Test cards, test bank accounts and their tokens, as data (docs.stripe.com/testing).
 
-A card says what happens when it is attached, charged, authenticated and refunded.
+A card says what happens when it is attached, charged, authenticated, refunded and disputed.
 """
 
 import hashlib
@@ -63,6 +63,8 @@ BANK_FUNDS = Decline(
 )
 
 Authentication = Literal["never", "always", "until_set_up", "on_session"]
+# What a captured charge is disputed as, at once.
+Disputed = Literal["fraudulent", "product_not_received", "inquiry"]
 Refunding = Literal["succeeds", "pending_first", "fails_later"]
 
 
@@ -83,6 +85,7 @@ class Card:
     authenticates: Authentication = "never"
     available_at_once: bool = False
     refunding: Refunding = "succeeds"
+    disputed_as: Disputed | None = None
     kind: Literal["card", "us_bank_account"] = "card"
     settles: bool = True
 
@@ -156,6 +159,9 @@ CARDS = (
     ),
     Card("4000000000003055", ("threeDSecureOptional",)),
     Card("4000000000007726", ("pendingRefund",), refunding="pending_first"),
+    Card("4000000000000259", ("createDispute",), disputed_as="fraudulent"),
+    Card("4000000000002685", ("createDisputeProductNotReceived",), disputed_as="product_not_received"),
+    Card("4000000000001976", ("createDisputeInquiry",), disputed_as="inquiry"),
     Card("4000000000005126", ("refundFail",), refunding="fails_later"),
 )
 BANK_ACCOUNTS = (

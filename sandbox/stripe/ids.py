@@ -9,6 +9,7 @@ PREFIXES = {
     "balance_transaction": "txn",
     "charge": "ch",
     "customer": "cus",
+    "dispute": "dp",
     "event": "evt",
     "payment": "py",
     "payment_intent": "pi",

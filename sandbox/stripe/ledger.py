@@ -3,17 +3,57 @@
 Amounts and fees are in minor units. A transaction is pending until its `available_on`, by the sandbox's clock.
 """
 
+from dataclasses import dataclass
+
 from sandbox.stripe import due
 from sandbox.stripe.scope import Scope
 from sandbox.stripe.store import Object
 
 FEE_PER_MILLE = 29
 FEE_FIXED = 30
+# docs.stripe.com/currencies#zero-decimal and #three-decimal; the others have two.
+EXPONENTS = dict.fromkeys(
+    (
+        "bif",
+        "clp",
+        "djf",
+        "gnf",
+        "jpy",
+        "kmf",
+        "krw",
+        "mga",
+        "pyg",
+        "rwf",
+        "ugx",
+        "vnd",
+        "vuv",
+        "xaf",
+        "xof",
+        "xpf",
+    ),
+    0,
+) | dict.fromkeys(("bhd", "jod", "kwd", "omr", "tnd"), 3)
 
 
-def processing_fee(amount: int) -> int:
+@dataclass(frozen=True)
+class Fee:
+    """What Stripe keeps of a movement, in minor units, and what it calls it."""
+
+    amount: int = 0
+    description: str = "Stripe processing fees"
+
+
+NO_FEE = Fee()
+
+
+def minor_units(units: int, currency: str) -> int:
+    """Whole units of a currency in its smallest unit."""
+    return units * int(10 ** EXPONENTS.get(currency, 2))
+
+
+def processing_fee(amount: int) -> Fee:
     """What Stripe keeps of a card charge: 2.9 % (rounded half up) + 30 minor units."""
-    return (amount * FEE_PER_MILLE + 500) // 1000 + FEE_FIXED
+    return Fee((amount * FEE_PER_MILLE + 500) // 1000 + FEE_FIXED)
 
 
 def post(
@@ -22,15 +62,12 @@ def post(
     amount: int,
     source: Object,
     *,
-    fee: int = 0,
+    fee: Fee = NO_FEE,
     available_on: int | None = None,
     category: str | None = None,
 ) -> Object:
     """Move `amount` (negative: out) on the scope's account; `available_on` defaults to now."""
     when = scope.now if available_on is None else available_on
-    fees = [{"amount": fee, "application": None, "currency": source["currency"], "type": "stripe_fee"}]
-    for detail in fees:
-        detail["description"] = "Stripe processing fees"
     transaction = scope.base("balance_transaction")
     del transaction["livemode"], transaction["metadata"]
     transaction |= {
@@ -40,9 +77,9 @@ def post(
         "currency": source["currency"],
         "description": source.get("description"),
         "exchange_rate": None,
-        "fee": fee,
-        "fee_details": fees if fee else [],
-        "net": amount - fee,
+        "fee": fee.amount,
+        "fee_details": _fee_details(fee, source["currency"]),
+        "net": amount - fee.amount,
         "reporting_category": category or kind,
         "source": source["id"],
         "status": "pending" if when > scope.now else "available",
@@ -51,6 +88,11 @@ def post(
     if when > scope.now:
         due.schedule(scope, "funds_available", transaction, when)
     return scope.add(transaction)
+
+
+def _fee_details(fee: Fee, currency: str) -> list[Object]:
+    detail = {"amount": fee.amount, "application": None, "currency": currency, "type": "stripe_fee"}
+    return [detail | {"description": fee.description}] if fee.amount else []
 
 
 @due.on_due("funds_available")

@@ -8,7 +8,7 @@
 Shared by the API's endpoints, the 3D Secure page, the control API and the clock.
 """
 
-from sandbox.stripe import due, refunding
+from sandbox.stripe import disputing, due, refunding
 from sandbox.stripe.cards import AUTHENTICATION, BANK_FUNDS, Decline
 from sandbox.stripe.errors import ApiError
 from sandbox.stripe.events import emit
@@ -153,6 +153,7 @@ def _process(scope: Scope, intent: Object, method: Object) -> None:
 def _succeed(scope: Scope, intent: Object, amount: int) -> Object:
     intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
     emit(scope, "payment_intent.succeeded", scope.save(intent))
+    disputing.open_by_card(scope, scope.get("charge", intent["latest_charge"]))
     return intent
 
 

@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from sandbox.stripe.state import State
+from sandbox.stripe.store import Object
 
 
 class Body(BaseModel):
@@ -30,3 +31,11 @@ def state_of(request: Request) -> State:
     """The sandbox that a request speaks to."""
     state: State = request.app.state.sandbox
     return state
+
+
+def find(state: State, kind: str, object_id: str) -> Object:
+    """An object of one type, whoever it belongs to, or 404."""
+    found = state.store.find(object_id)
+    if found is None or found["object"] != kind:
+        raise HTTPException(404, f"no {kind} {object_id}")
+    return found

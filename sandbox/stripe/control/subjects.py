@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from sandbox.stripe import payments, refunding
-from sandbox.stripe.control.reading import Body, read, state_of
+from sandbox.stripe.control.reading import Body, find, read, state_of
 from sandbox.stripe.events import emit
 from sandbox.stripe.render import render
 from sandbox.stripe.scope import Scope
@@ -45,7 +45,7 @@ async def change_account(request: Request) -> JSONResponse:
     """Change an account, with the events that Stripe sends of it."""
     body, state = await read(request, AccountBody), state_of(request)
     with state.store.transaction():
-        account = _find(state, "account", request.path_params["id"])
+        account = find(state, "account", request.path_params["id"])
         scope = state.scope().on(account["id"])
         _apply(account, body)
         scope.save(account)
@@ -82,7 +82,7 @@ async def settle_refund(request: Request) -> JSONResponse:
     """End a refund, or let one fail late."""
     body, state = await read(request, RefundBody), state_of(request)
     with state.store.transaction():
-        refund = _find(state, "refund", request.path_params["id"])
+        refund = find(state, "refund", request.path_params["id"])
         refunding.settle(state.scope().on(state.store.owner(refund["id"])), refund, body.status)
     state.poke()
     return JSONResponse(render(state.store, refund))
@@ -98,17 +98,10 @@ def finish_authentication(state: State, intent_id: str, *, success: bool) -> Obj
 
 
 def _waiting(state: State, intent_id: str, status: str) -> tuple[Object, Scope]:
-    intent = _find(state, "payment_intent", intent_id)
+    intent = find(state, "payment_intent", intent_id)
     if intent["status"] != status:
         raise HTTPException(409, f"{intent_id} is {intent['status']}, not {status}")
     return intent, state.scope().on(state.store.owner(intent_id))
-
-
-def _find(state: State, kind: str, object_id: str) -> Object:
-    found = state.store.find(object_id)
-    if found is None or found["object"] != kind:
-        raise HTTPException(404, f"no {kind} {object_id}")
-    return found
 
 
 def _apply(account: Object, body: AccountBody) -> None:

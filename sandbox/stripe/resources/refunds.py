@@ -1,6 +1,6 @@
 """Refunds of captured charges."""
 
-from sandbox.stripe import refunding
+from sandbox.stripe import disputing, refunding
 from sandbox.stripe.errors import invalid_request, missing_parameter, refused
 from sandbox.stripe.events import emit
 from sandbox.stripe.resources.charges import refundable
@@ -42,6 +42,8 @@ def _charge(call: Call) -> Object:
         raise refused(
             f"Charge {charge['id']} has not been captured.", code="charge_not_refundable", param="charge"
         )
+    if error := disputing.refusal(call, charge):
+        raise error
     return charge
 
 

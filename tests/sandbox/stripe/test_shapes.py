@@ -68,6 +68,11 @@ async def _link(api: Api) -> Any:
     )
 
 
+async def _dispute(api: Api) -> Any:
+    await paid(api, payment_method="pm_card_createDispute")
+    return (await api.v1.disputes.list_async()).data[0]
+
+
 MAKERS: dict[str, Callable[[Api], Awaitable[Any]]] = {
     "account": provider,
     "account_link": _link,
@@ -76,6 +81,7 @@ MAKERS: dict[str, Callable[[Api], Awaitable[Any]]] = {
     "charge": _charge,
     "customer": lambda api: api.v1.customers.create_async({}),
     "deleted_customer": _deleted_customer,
+    "dispute": _dispute,
     "event": _event,
     "payment_intent": authorized,
     "payment_method": lambda api: api.v1.payment_methods.create_async(
@@ -113,6 +119,7 @@ async def test_ids_have_stripes_prefixes(api: Api, control: Control) -> None:
         "balance_transaction": "txn_",
         "charge": ("ch_", "py_"),
         "customer": "cus_",
+        "dispute": "dp_",
         "event": "evt_",
         "payment_intent": "pi_",
         "payment_method": "pm_",
