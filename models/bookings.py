@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Timestamped, checked
 from models.policy import PaymentPlan
-from models.states import LIVE_SESSION, SEAT_HOLDING, BookingStatus, ReportedOutcome, SessionStatus
+from models.states import LIVE_SESSION, SEAT_HOLDING, BookingStatus, ReportedOutcome, Role, SessionStatus
 
 
 def _in(statuses: frozenset[SessionStatus] | frozenset[BookingStatus]) -> str:
@@ -107,8 +107,35 @@ class Booking(Timestamped, Base):
     outcome_reason: Mapped[str | None] = mapped_column(Text)
     keep: Mapped[int | None] = mapped_column(BigInteger)
     """Minor units that the outcome keeps; decided once, then frozen."""
+    approval_due_at: Mapped[datetime | None]
+    """Until when the provider may accept or reject."""
+    refund_cap_bps: Mapped[int | None]
+    """The cancellation tier that the client had reached when it moved the booking."""
+    claimed_outcome: Mapped[ReportedOutcome | None] = mapped_column(
+        checked(ReportedOutcome, "claimed_outcome")
+    )
+    """A report that the other side may still contradict; it decides nothing until then."""
+    claimed_by_role: Mapped[Role | None] = mapped_column(checked(Role, "claimed_by_role"))
+    claimed_by_id: Mapped[str | None] = mapped_column(Text)
+    claimed_at: Mapped[datetime | None]
     cancellation_note: Mapped[str | None] = mapped_column(Text)
     """What the person who cancelled had to say; kept out of workflow history."""
     attention_step: Mapped[str | None] = mapped_column(Text)
     attention_message: Mapped[str | None] = mapped_column(Text)
     attention_since: Mapped[datetime | None]
+
+
+class Remark(Base):
+    """What a person had to say about something they did; kept out of workflow history (TRAPS 43)."""
+
+    __tablename__ = "remarks"
+    __table_args__ = (Index(None, "booking_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"))
+    about: Mapped[str] = mapped_column(Text)
+    """The action's name: `reject`, `object`, `refund`, `hold`, …"""
+    actor_role: Mapped[Role] = mapped_column(checked(Role, "actor_role"))
+    actor_id: Mapped[str | None] = mapped_column(Text)
+    words: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())

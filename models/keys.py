@@ -33,3 +33,23 @@ def transfer_group_for(booking_id: UUID) -> str:
 def operation_key(booking_id: UUID | str, kind: str, row_id: UUID | str, attempt: int) -> str:
     """Stripe's idempotency key for one attempt at one money operation on one row."""
     return f"booking:{booking_id}:{kind}:{row_id}:{attempt}"
+
+
+def aftercare_id_for(booking_id: UUID) -> str:
+    """The workflow that sees to a booking's money after the booking's own workflow has ended."""
+    return f"aftercare-{booking_id}"
+
+
+def settlement_id_for(payment_intent_id: str) -> str:
+    """The workflow that finds out what a payment without a live booking is good for."""
+    return f"settlement-{payment_intent_id}"
+
+
+def stray_id_for(payment_intent_id: str) -> UUID:
+    """The booking that a payment without one may make; also the owner of its operations."""
+    return uuid5(_BOOKINGS, f"stray\x00{payment_intent_id}")
+
+
+def class_workflow_id_for(session_id: UUID) -> str:
+    """The workflow that tells every booking of a class what became of it."""
+    return f"class-{session_id}"

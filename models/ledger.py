@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, fun
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, checked
+from models.books import Books, Division
 
 _JOURNALS = UUID("c4d3b58e-3f0b-4a0e-8d6e-0a4ed8a5b7f2")
 
@@ -44,8 +45,16 @@ class JournalKind(StrEnum):
     CAPTURE = "capture"
     STRIPE_FEE = "stripe_fee"
     REFUND = "refund"
+    REFUND_FAILURE = "refund_failure"
+    DISPUTE = "dispute"
+    DISPUTE_FEE = "dispute_fee"
     ALLOCATION = "allocation"
     TRANSFER = "transfer"
+    REVERSAL = "reversal"
+    NETTING = "netting"
+    DEBT = "debt"
+    DEBT_RELIEF = "debt_relief"
+    WAIVER = "waiver"
 
 
 class LedgerEntry(Base):
@@ -61,7 +70,8 @@ class LedgerEntry(Base):
     journal_id: Mapped[UUID] = mapped_column(primary_key=True)
     line: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[JournalKind] = mapped_column(checked(JournalKind, "kind"))
-    booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"))
+    booking_id: Mapped[UUID | None] = mapped_column(ForeignKey("bookings.id"))
+    """None for money that belongs to no booking: it came and went back (DESIGN section 9)."""
     account: Mapped[Account] = mapped_column(checked(Account, "account"))
     side: Mapped[Side] = mapped_column(checked(Side, "side"))
     amount: Mapped[int] = mapped_column(BigInteger)
@@ -99,17 +109,35 @@ def stripe_fee(amount: int) -> tuple[Line, ...]:
     return (Line.debit(Account.STRIPE_FEES, amount), Line.credit(Account.STRIPE_BALANCE, amount))
 
 
-def refund(amount: int) -> tuple[Line, ...]:
-    """Held money goes back to the client."""
-    return (Line.debit(Account.HELD, amount), Line.credit(Account.STRIPE_BALANCE, amount))
+def shift(before: Books, after: Books) -> tuple[Line, ...]:
+    """Client money leaves or comes back: a refund, a failed refund, a dispute, a dispute won.
 
-
-def allocation(platform_fee: int, provider_share: int) -> tuple[Line, ...]:
-    """The hold is over: what was kept is divided."""
+    Until it is divided it is held; afterwards platform and provider each bear their part of it.
+    """
+    if not before.allocated:
+        return (_balance(after.kept - before.kept), _owed(Account.HELD, after.kept - before.kept))
+    was, is_ = before.division, after.division
     return (
-        Line.debit(Account.HELD, platform_fee + provider_share),
-        Line.credit(Account.PLATFORM_REVENUE, platform_fee),
-        Line.credit(Account.PROVIDER_PAYABLE, provider_share),
+        _balance(after.kept - before.kept),
+        _owed(Account.PLATFORM_REVENUE, is_.platform_fee - was.platform_fee),
+        _owed(Account.PROVIDER_PAYABLE, is_.provider_share - was.provider_share),
+        _owed(Account.DISPUTE_LOSSES, was.loss - is_.loss),
+    )
+
+
+def dispute_fee(amount: int) -> tuple[Line, ...]:
+    """Stripe charges for a dispute, which the platform bears; negative when it gives it back."""
+    return (_balance(-amount), _owed(Account.DISPUTE_LOSSES, -amount))
+
+
+def allocation(division: Division) -> tuple[Line, ...]:
+    """The hold is over: what was kept is divided."""
+    kept = division.platform_fee + division.provider_share - division.loss
+    return (
+        _owed(Account.HELD, -kept),
+        _owed(Account.PLATFORM_REVENUE, division.platform_fee),
+        _owed(Account.PROVIDER_PAYABLE, division.provider_share),
+        _owed(Account.DISPUTE_LOSSES, -division.loss),
     )
 
 
@@ -118,15 +146,58 @@ def transfer(amount: int) -> tuple[Line, ...]:
     return (Line.debit(Account.PROVIDER_PAYABLE, amount), Line.credit(Account.STRIPE_BALANCE, amount))
 
 
+def reversal(amount: int) -> tuple[Line, ...]:
+    """What was transferred comes back from the provider's account."""
+    return (Line.debit(Account.STRIPE_BALANCE, amount), Line.credit(Account.PROVIDER_PAYABLE, amount))
+
+
+def netting(amount: int) -> tuple[Line, ...]:
+    """A part of this booking's share pays what the provider owes from earlier ones."""
+    return (Line.debit(Account.PROVIDER_PAYABLE, amount), Line.credit(Account.PROVIDER_DEBT, amount))
+
+
+def debt(amount: int) -> tuple[Line, ...]:
+    """What cannot be reversed, the provider owes."""
+    return (Line.debit(Account.PROVIDER_DEBT, amount), Line.credit(Account.PROVIDER_PAYABLE, amount))
+
+
+def debt_relief(amount: int) -> tuple[Line, ...]:
+    """The provider owes less after all: the dispute was won, or the refund failed."""
+    return (Line.debit(Account.PROVIDER_PAYABLE, amount), Line.credit(Account.PROVIDER_DEBT, amount))
+
+
+def waiver(amount: int) -> tuple[Line, ...]:
+    """Ops leave with the platform what would have been the provider's."""
+    return (Line.debit(Account.PROVIDER_PAYABLE, amount), Line.credit(Account.PLATFORM_REVENUE, amount))
+
+
+def _balance(amount: int) -> Line:
+    """`amount` arrives at Stripe; below zero, it leaves."""
+    side = Side.DEBIT if amount > 0 else Side.CREDIT
+    return Line(side, Account.STRIPE_BALANCE, abs(amount))
+
+
+def _owed(account: Account, amount: int) -> Line:
+    """`amount` more is somebody's; below zero, less."""
+    side = Side.CREDIT if amount > 0 else Side.DEBIT
+    return Line(side, account, abs(amount))
+
+
 def entries(
     kind: JournalKind,
-    booking_id: UUID,
+    booking_id: UUID | None,
     currency: str,
     lines: Sequence[Line],
     stripe_object_id: str | None = None,
+    *,
+    reference: str | None = None,
 ) -> list[LedgerEntry]:
-    """The rows of one journal; lines of nothing are left out."""
-    journal_id = uuid5(_JOURNALS, f"{kind}\x00{stripe_object_id or booking_id}")
+    """The rows of one journal; lines of nothing are left out.
+
+    The journal is named for the Stripe object that it records, else for `reference` (one of our rows),
+    else for the booking, of which there can be one journal of the kind.
+    """
+    journal_id = uuid5(_JOURNALS, f"{kind}\x00{stripe_object_id or reference or booking_id}")
     return [
         LedgerEntry(
             journal_id=journal_id,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.money import BASIS_POINTS, share
-from models.states import BookingStatus, Role
+from models.states import BookingStatus, ReportedOutcome, Role
 
 AUTHORIZATION_MARGIN = timedelta(hours=12)
 MERCHANT_INITIATED_WINDOW = timedelta(days=4, hours=18)  # Visa, merchant-initiated: Stripe, "Place a hold"
@@ -54,6 +54,8 @@ class Policy(BaseModel):
     completion_grace: Window = timedelta(hours=24)
     payout_hold: Window = timedelta(hours=72)
     payout_schedule: Literal["automatic", "manual"] = "automatic"
+    payout_patience: Window = timedelta(days=3)
+    """How long a payout may stay blocked before ops are asked to look (ADR 0011)."""
     platform_fee_bps: Bps = 2000
     cancellation_tiers: tuple[CancellationTier, ...] = (
         CancellationTier(hours_before=24, refund_bps=10_000),
@@ -99,7 +101,7 @@ def choose_plan(policy: Policy, ends_at: datetime, now: datetime, window: timede
 
 
 class Quote(BaseModel):
-    """What a cancellation would cost: `keep` and `give_back` in minor units sum to the price."""
+    """What an outcome costs: `keep` and `give_back` in minor units sum to the price."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -108,9 +110,39 @@ class Quote(BaseModel):
     booking_status: BookingStatus
 
 
-def cancellation_quote(
-    policy: Policy, *, actor: Role, amount: int, currency: str, starts_at: datetime, zone: str, now: datetime
-) -> Quote:
+class Terms(BaseModel):
+    """What a booking was made under, as far as a quote depends on it. `starts_at` is UTC, `zone` IANA."""
+
+    model_config = ConfigDict(frozen=True)
+
+    policy: Policy
+    amount: int
+    currency: str
+    starts_at: datetime
+    zone: str
+    refund_cap_bps: int | None = None
+    """The tier that the client had reached when it moved the booking: moving wins nothing back."""
+    chargeable: bool = True
+    """Whether there is money to keep: a card that is only saved has not been charged."""
+
+
+def outcome_quote(terms: Terms, kind: ReportedOutcome, actor: Role, now: datetime) -> Quote:
+    """What `kind`, reported by `actor` at `now`, keeps of a confirmed booking's price.
+
+    A provider who did not come, and whoever cancels for the provider or the platform, keeps nothing
+    (TRAPS 51). A client who did not come pays what the policy keeps.
+    """
+    if kind is ReportedOutcome.COMPLETED:
+        return _quote(terms, terms.amount, BookingStatus.COMPLETED)
+    if kind is ReportedOutcome.CLIENT_NO_SHOW:
+        keep = share(terms.amount, terms.policy.client_no_show_keep_bps, terms.currency)
+        return _quote(terms, keep, BookingStatus.NO_SHOW)
+    if kind is ReportedOutcome.PROVIDER_NO_SHOW:
+        return _quote(terms, 0, BookingStatus.CANCELLED)
+    return cancellation_quote(terms, actor, now)
+
+
+def cancellation_quote(terms: Terms, actor: Role, now: datetime) -> Quote:
     """What is kept when `actor` cancels a confirmed booking at `now`.
 
     A provider or the platform cancels: everything goes back. A client gets the first tier whose
@@ -118,11 +150,24 @@ def cancellation_quote(
     the booking is a FORFEIT.
     """
     if actor is not Role.CLIENT:
-        return Quote(keep=0, give_back=amount, booking_status=BookingStatus.CANCELLED)
-    refund_bps, last = _tier(policy, starts_at, zone, now)
-    keep = amount - share(amount, refund_bps, currency)
-    status = BookingStatus.FORFEIT if keep and last else BookingStatus.CANCELLED
-    return Quote(keep=keep, give_back=amount - keep, booking_status=status)
+        return _quote(terms, 0, BookingStatus.CANCELLED)
+    refund_bps, last = _tier(terms.policy, terms.starts_at, terms.zone, now)
+    if terms.refund_cap_bps is not None:
+        refund_bps = min(refund_bps, terms.refund_cap_bps)
+    keep = terms.amount - share(terms.amount, refund_bps, terms.currency)
+    forfeit = keep and last and terms.chargeable
+    return _quote(terms, keep, BookingStatus.FORFEIT if forfeit else BookingStatus.CANCELLED)
+
+
+def _quote(terms: Terms, keep: int, status: BookingStatus) -> Quote:
+    kept = keep if terms.chargeable else 0
+    return Quote(keep=kept, give_back=terms.amount - kept, booking_status=status)
+
+
+def tier_reached(terms: Terms, now: datetime) -> int:
+    """The refund in basis points that a client who cancels at `now` would get."""
+    refund_bps, _ = _tier(terms.policy, terms.starts_at, terms.zone, now)
+    return min(refund_bps, BASIS_POINTS if terms.refund_cap_bps is None else terms.refund_cap_bps)
 
 
 def _tier(policy: Policy, starts_at: datetime, zone: str, now: datetime) -> tuple[int, bool]:

@@ -62,6 +62,7 @@ class StripeEvent(Base):
     livemode: Mapped[bool]
     object_id: Mapped[str | None] = mapped_column(Text)
     payment_intent_id: Mapped[str | None] = mapped_column(Text)
+    charge_id: Mapped[str | None] = mapped_column(Text)
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
     handled_at: Mapped[datetime | None]
     result: Mapped[str | None] = mapped_column(Text)
@@ -89,3 +90,32 @@ class AuditEvent(Base):
     """By the saga's clock."""
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
     workflow_run_id: Mapped[str | None] = mapped_column(Text)
+
+
+class Finding(Base):
+    """Something that an audit or the reconciler saw and will not repair by itself.
+
+    `rule` and `subject` name it, so that seeing it again is not a second finding; it is resolved when
+    a later look does not find it any more.
+    """
+
+    __tablename__ = "findings"
+    __table_args__ = (UniqueConstraint("rule", "subject"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    rule: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)
+    booking_id: Mapped[UUID | None]
+    detail: Mapped[str] = mapped_column(Text)
+    first_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    resolved_at: Mapped[datetime | None]
+
+
+class Cursor(Base):
+    """How far a sweep of something outside has come."""
+
+    __tablename__ = "cursors"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime]

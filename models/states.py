@@ -67,6 +67,22 @@ class RefundStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class DisputeStatus(StrEnum):
+    """A client's bank contests the charge; an inquiry that is closed without a loss counts as WON."""
+
+    OPEN = "OPEN"
+    WON = "WON"
+    LOST = "LOST"
+
+
+class BankPayoutStatus(StrEnum):
+    """One attempt at sending a connected account's balance to its bank; PAID may still fail later."""
+
+    PENDING = "PENDING"
+    PAID = "PAID"
+    FAILED = "FAILED"
+
+
 class OperationState(StrEnum):
     """What we know of one write to Stripe.
 
@@ -98,7 +114,15 @@ class StatusReason(StrEnum):
     CANCELLED_BY_PROVIDER = "cancelled_by_provider"
     CANCELLED_BY_OPS = "cancelled_by_ops"
     AUTHORIZATION_EXPIRED = "authorization_expired"
+    AUTHORIZATION_REFUSED = "authorization_refused"
+    APPROVAL_TIMEOUT = "approval_timeout"
+    REJECTED_BY_PROVIDER = "rejected_by_provider"
+    CLIENT_NO_SHOW = "client_no_show"
+    PROVIDER_NO_SHOW = "provider_no_show"
+    SLOT_LOST = "slot_lost"
     AUTO_COMPLETED = "auto_completed"
+    DECIDED_BY_OPS = "decided_by_ops"
+    RESCHEDULED = "rescheduled"
 
 
 class Role(StrEnum):
@@ -186,6 +210,18 @@ REFUND_MOVES: Moves[RefundStatus] = {
     RefundStatus.FAILED: frozenset(),
 }
 
+DISPUTE_MOVES: Moves[DisputeStatus] = {
+    DisputeStatus.OPEN: frozenset({DisputeStatus.WON, DisputeStatus.LOST}),
+    DisputeStatus.WON: frozenset(),
+    DisputeStatus.LOST: frozenset(),
+}
+
+BANK_PAYOUT_MOVES: Moves[BankPayoutStatus] = {
+    BankPayoutStatus.PENDING: frozenset({BankPayoutStatus.PAID, BankPayoutStatus.FAILED}),
+    BankPayoutStatus.PAID: frozenset({BankPayoutStatus.FAILED}),
+    BankPayoutStatus.FAILED: frozenset(),
+}
+
 SEAT_HOLDING = frozenset({BookingStatus.PENDING, BookingStatus.AWAITING_APPROVAL, BookingStatus.CONFIRMED})
 LIVE_SESSION = frozenset({SessionStatus.DRAFT, SessionStatus.SCHEDULED})
 TERMINAL_BOOKING = frozenset(status for status, targets in BOOKING_MOVES.items() if not targets)
@@ -193,7 +229,17 @@ MONEY_TAKEN = frozenset({PaymentStatus.CAPTURED, PaymentStatus.PARTIALLY_REFUNDE
 PAYMENT_OPEN = frozenset(
     {PaymentStatus.PENDING, PaymentStatus.SAVED, PaymentStatus.PROCESSING, PaymentStatus.AUTHORIZED}
 )
-PAYMENT_STANDS = frozenset({PaymentStatus.AUTHORIZED}) | MONEY_TAKEN
+PAYMENT_STANDS = frozenset({PaymentStatus.AUTHORIZED, PaymentStatus.SAVED}) | MONEY_TAKEN
+"""The client has done what the plan asks for; a card that is kept is charged nearer the date."""
+PAYOUT_OPEN = frozenset(
+    {PayoutStatus.HELD, PayoutStatus.FROZEN, PayoutStatus.PROCESSING, PayoutStatus.BLOCKED}
+)
+"""The provider is still owed something that the saga has to see to."""
+
+
+def ends_as(reason: str | None) -> BookingStatus:
+    """Where a booking that does not take place ends, by its machine reason."""
+    return BookingStatus.REJECTED if reason == StatusReason.REJECTED_BY_PROVIDER else BookingStatus.CANCELLED
 
 
 def sources(moves: Moves[S], target: S) -> frozenset[S]:

@@ -10,10 +10,12 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.bookings import Booking, Session
-from models.payments import Payment, Payout, Refund
+from models.payments import BankPayout, Dispute, Payment, Payout, Refund
 from models.records import AuditEvent
 from models.states import (
+    BANK_PAYOUT_MOVES,
     BOOKING_MOVES,
+    DISPUTE_MOVES,
     PAYMENT_MOVES,
     PAYOUT_MOVES,
     REFUND_MOVES,
@@ -23,7 +25,7 @@ from models.states import (
     sources,
 )
 
-Row = Booking | Session | Payment | Payout | Refund
+Row = Booking | Session | Payment | Payout | Refund | Dispute | BankPayout
 
 MACHINES: dict[type[Row], tuple[str, Moves[Any]]] = {
     Booking: ("booking", BOOKING_MOVES),
@@ -31,6 +33,8 @@ MACHINES: dict[type[Row], tuple[str, Moves[Any]]] = {
     Payment: ("payment", PAYMENT_MOVES),
     Payout: ("payout", PAYOUT_MOVES),
     Refund: ("refund", REFUND_MOVES),
+    Dispute: ("dispute", DISPUTE_MOVES),
+    BankPayout: ("bank_payout", BANK_PAYOUT_MOVES),
 }
 
 

@@ -17,6 +17,8 @@ from models.states import BookingStatus, PaymentStatus, PayoutStatus, ReportedOu
 BOOKINGS_QUEUE: Final = "bookings"
 STRIPE_QUEUE: Final = "stripe"
 RELAY_WORKFLOW_ID: Final = "relay"
+RECONCILIATION_ID: Final = "reconciliation"
+AUDIT_ID: Final = "ledger-audit"
 
 
 class Message(BaseModel):
@@ -50,12 +52,26 @@ class Refusal(StrEnum):
 
 
 class StartBooking(Message):
-    """The workflow's input: what the client asked for."""
+    """The workflow's input: what the client asked for.
+
+    `session_id` names the class; without one the booking opens a session of its own. A payment that
+    is there already, `payment_intent_id`, is the client's for a booking that had ended.
+    """
 
     booking_id: UUID
     client_id: str
     service_id: UUID
     starts_at: datetime
+    session_id: UUID | None = None
+    payment_intent_id: str | None = None
+
+
+class Claim(Message):
+    """What one side reported and the other may still contradict."""
+
+    kind: ReportedOutcome
+    actor: Actor
+    at: datetime
 
 
 class BookingState(Message):
@@ -85,6 +101,29 @@ class BookingState(Message):
     payout_amount: int | None = None
     payout_due_at: datetime | None = None
     attention: bool = False
+    decided: bool = False
+    """The outcome and what it keeps are stored; only the money is still to be moved."""
+    claim: Claim | None = None
+    approval_due_at: datetime | None = None
+    """Set when the provider is to be asked, before it is asked."""
+    authorize_at: datetime | None = None
+    fix_by: datetime | None = None
+    renew_at: datetime | None = None
+    replan: bool = False
+    reschedule_cutoff_at: datetime | None = None
+    """Until when a client may move the booking."""
+    refundable: int = 0
+    """What could still be given back, in minor units: captured, less refunds and disputes."""
+    disputed: bool = False
+    """A dispute is open."""
+    objected: bool = False
+    """The client contests; ops have to decide."""
+    unbalanced: bool = False
+    """The provider was paid more, or less, than is its share now."""
+    look_again_at: datetime | None = None
+    """When to ask Stripe again about a payout that waits for funds, a bank or the provider's account."""
+    escalate_at: datetime | None = None
+    """When ops have to look at a blocked payout."""
 
 
 class Reserve(Message):
@@ -129,6 +168,8 @@ class Outcome(Message):
     actor: Actor
     at: datetime
     reason: str | None = None
+    keep: int | None = None
+    """What ops want kept, in minor units; None leaves it to the policy."""
 
 
 class Settle(Message):
@@ -152,6 +193,19 @@ class PaymentFact(Message):
 
     event_id: str
     payment_intent_id: str | None = None
+
+
+class MoneyFact(Message):
+    """Signal: Stripe says something happened to captured money, a transfer or a bank payout."""
+
+    event_id: str
+    object_id: str | None = None
+
+
+class AccountFact(Message):
+    """Signal: the provider's account changed; what is blocked may be payable now."""
+
+    account_id: str
 
 
 class Opened(Message):
@@ -192,31 +246,65 @@ class Step(StrEnum):
     OPEN_PAYMENT = "open_payment"
     READ_PAYMENT = "read_payment"
     CLOSE_PAYMENT = "close_payment"
+    ASK_APPROVAL = "ask_approval"
     CONFIRM = "confirm"
+    AUTHORIZE = "authorize"
+    RENEW = "renew_authorization"
+    REPLAN = "replan_payment"
+    RESCHEDULE = "reschedule"
+    REPORT = "report"
+    REPORTS = "reports"
     SETTLE = "settle"
+    MIRROR = "mirror"
+    REFUND = "refund"
+    REBALANCE = "rebalance"
+    CONTEST = "contest"
+    OBJECTION = "objection"
+    CHANGE_HOLD = "change_hold"
     PAY_OUT = "pay_out"
+    SEND_TO_BANK = "send_to_bank"
     GIVE_BACK = "give_back"
     RELEASE = "release"
 
 
 class Action(StrEnum):
-    """What ops can decide about a parked step."""
+    """What ops can decide about a parked step, or about people who contradict each other."""
 
     RETRY = "retry"
     ADOPT = "adopt"
     ABORT = "abort"
+    RELEASE = "release"
+    REFUND = "refund"
 
+
+_TRY_OR_ABORT: Final = frozenset({Action.RETRY, Action.ABORT})
+_TRY: Final = frozenset({Action.RETRY})
+_JUDGE: Final = frozenset({Action.RELEASE, Action.REFUND})
 
 ACTIONS: Final[dict[Step, frozenset[Action]]] = {
-    Step.RESERVE: frozenset({Action.RETRY, Action.ABORT}),
+    Step.RESERVE: _TRY_OR_ABORT,
     Step.OPEN_PAYMENT: frozenset({Action.RETRY, Action.ADOPT, Action.ABORT}),
-    Step.READ_PAYMENT: frozenset({Action.RETRY, Action.ABORT}),
-    Step.CLOSE_PAYMENT: frozenset({Action.RETRY, Action.ABORT}),
-    Step.CONFIRM: frozenset({Action.RETRY, Action.ABORT}),
-    Step.SETTLE: frozenset({Action.RETRY, Action.ABORT}),
+    Step.READ_PAYMENT: _TRY_OR_ABORT,
+    Step.CLOSE_PAYMENT: _TRY_OR_ABORT,
+    Step.ASK_APPROVAL: _TRY_OR_ABORT,
+    Step.CONFIRM: _TRY_OR_ABORT,
+    Step.AUTHORIZE: _TRY_OR_ABORT,
+    Step.RENEW: _TRY_OR_ABORT,
+    Step.REPLAN: _TRY_OR_ABORT,
+    Step.RESCHEDULE: _TRY,
+    Step.REPORT: _TRY,
+    Step.REPORTS: _JUDGE,
+    Step.SETTLE: _TRY_OR_ABORT,
+    Step.MIRROR: _TRY,
+    Step.REFUND: _TRY_OR_ABORT,
+    Step.REBALANCE: _TRY_OR_ABORT,
+    Step.CONTEST: _TRY,
+    Step.OBJECTION: _JUDGE,
+    Step.CHANGE_HOLD: _TRY,
     Step.PAY_OUT: frozenset({Action.RETRY, Action.ADOPT}),
-    Step.GIVE_BACK: frozenset({Action.RETRY}),
-    Step.RELEASE: frozenset({Action.RETRY}),
+    Step.SEND_TO_BANK: _TRY,
+    Step.GIVE_BACK: _TRY,
+    Step.RELEASE: _TRY,
 }
 """An undo can only be tried again, and a payout is never called paid without its transfer."""
 
@@ -229,6 +317,8 @@ class Resolve(Message):
     actor: Actor
     reason: str = Field(min_length=1)
     object_id: str | None = None
+    amount: int | None = None
+    """What the client gets back, in minor units; with `refund` alone, None is everything."""
 
 
 class Ended(Message):

@@ -9,10 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from models import bookings, catalogue, ledger, payments, records
+from models import bookings, catalogue, ledger, notifications, payments, records
 from models.base import Base
 
-TABLES = (bookings, catalogue, ledger, payments, records)  # imported for their tables
+TABLES = (bookings, catalogue, ledger, notifications, payments, records)  # imported for their tables
 LOCK_TIMEOUT = "5s"
 """A migration that cannot get its lock gives up before it queues everybody behind it."""
 
