@@ -12,7 +12,8 @@ from temporalio import activity
 
 from activities.bookkeeping import settled
 from activities.errors import Failure, StepError
-from activities.records import change, load, state
+from activities.records import change, load
+from activities.standing import state
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import Price
 from models.availability import OpeningHours, is_open

@@ -13,7 +13,8 @@ from activities import bookkeeping
 from activities.decisions import abandon, decide
 from activities.errors import Failure, StepError, StripeFailure
 from activities.operations import Operations, Task
-from activities.records import Records, change, load, lock_payment, state
+from activities.records import Records, change, load, lock_payment
+from activities.standing import state
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import (
     CancelIntent,

@@ -6,7 +6,8 @@ from temporalio import activity
 
 from activities.errors import Failure, StepError, StripeFailure
 from activities.operations import Operations, Task
-from activities.records import Records, change, load, state
+from activities.records import Records, change, load
+from activities.standing import state
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import CreateTransfer, Transfer
 from activities.stripe_writes import StripeWrites

@@ -13,7 +13,7 @@ from models.bookings import Booking, Session
 from models.payments import Payment, Payout
 from models.policy import Policy
 from models.transitions import Change
-from workflows.contracts import SYSTEM, Actor, BookingState
+from workflows.contracts import SYSTEM, Actor
 
 
 @dataclass(frozen=True)
@@ -60,37 +60,6 @@ async def lock_payment(session: AsyncSession, booking_id: UUID, payment_id: UUID
     await session.flush()
     await session.get_one(Booking, booking_id, with_for_update=True, populate_existing=True)
     return await session.get_one(Payment, payment_id, with_for_update=True, populate_existing=True)
-
-
-async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: bool = False) -> BookingState:
-    """The booking as the workflow sees it."""
-    rows = await load(session, booking_id)
-    booking, payout = rows.booking, rows.payout
-    return BookingState(
-        booking_id=booking.id,
-        provider_id=booking.provider_id,
-        service_id=booking.service_id,
-        session_id=booking.session_id,
-        status=booking.status,
-        status_reason=booking.status_reason,
-        session_status=rows.session.status,
-        amount=booking.amount,
-        currency=booking.currency,
-        plan=booking.plan,
-        starts_at=rows.session.starts_at,
-        ends_at=rows.session.ends_at,
-        expires_at=booking.expires_at,
-        completion_due_at=booking.completion_due_at,
-        reported_outcome=booking.reported_outcome,
-        outcome_reason=booking.outcome_reason,
-        payment_status=rows.payment.status,
-        payment_opened=rows.payment.payment_intent_id is not None,
-        payment_refused=payment_refused,
-        payout_status=payout.status if payout else None,
-        payout_amount=payout.amount if payout else None,
-        payout_due_at=payout.due_at if payout else None,
-        attention=booking.attention_step is not None,
-    )
 
 
 def change(booking_id: UUID, at: datetime, actor: Actor = SYSTEM, reason: str | None = None) -> Change:

@@ -24,8 +24,15 @@ DOES: Final[dict[Step, Callable[[Any, Do], Awaitable[BookingState]]]] = {
     Step.OPEN_PAYMENT: PaymentSteps.open_payment,
     Step.READ_PAYMENT: PaymentSteps.read_payment,
     Step.CLOSE_PAYMENT: PaymentSteps.close_payment,
+    Step.ASK_APPROVAL: BookingSteps.ask_approval,
     Step.CONFIRM: BookingSteps.confirm,
+    Step.AUTHORIZE: PaymentSteps.authorize,
+    Step.RENEW: PaymentSteps.renew_authorization,
+    Step.REPLAN: PaymentSteps.replan_payment,
+    Step.MIRROR: PaymentSteps.mirror,
     Step.PAY_OUT: PayoutSteps.pay_out,
+    Step.SEND_TO_BANK: PayoutSteps.send_to_bank,
+    Step.REBALANCE: PayoutSteps.rebalance,
 }
 """Steps that need nothing but the booking and the time."""
 
@@ -34,7 +41,19 @@ UNDOES: Final[dict[Step, Callable[[Any, Abandon], Awaitable[BookingState | None]
     Step.RELEASE: BookingSteps.release,
 }
 
-LOCAL: Final = frozenset({"confirm", "release", "record_attention"})
+LOCAL: Final = frozenset(
+    {
+        "ask_approval",
+        "change_hold",
+        "confirm",
+        "contest",
+        "judge",
+        "release",
+        "report",
+        "record_attention",
+        "reschedule",
+    }
+)
 """Steps that never call Stripe stay off its rate-limited queue."""
 
 

@@ -104,8 +104,9 @@ class BookingState(Message):
     decided: bool = False
     """The outcome and what it keeps are stored; only the money is still to be moved."""
     claim: Claim | None = None
+    wants_approval: bool = False
+    """The provider is to be asked before the booking is confirmed."""
     approval_due_at: datetime | None = None
-    """Set when the provider is to be asked, before it is asked."""
     authorize_at: datetime | None = None
     fix_by: datetime | None = None
     renew_at: datetime | None = None
@@ -120,8 +121,6 @@ class BookingState(Message):
     """The client contests; ops have to decide."""
     unbalanced: bool = False
     """The provider was paid more, or less, than is its share now."""
-    look_again_at: datetime | None = None
-    """When to ask Stripe again about a payout that waits for funds, a bank or the provider's account."""
     escalate_at: datetime | None = None
     """When ops have to look at a blocked payout."""
 

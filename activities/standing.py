@@ -1,0 +1,99 @@
+"""A booking as its workflow sees it: one frozen answer, read from Postgres after every step."""
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from activities.accounts import books_of
+from activities.records import Records, load
+from models.payments import Dispute
+from models.states import (
+    MONEY_TAKEN,
+    DisputeStatus,
+    PaymentStatus,
+    PayoutStatus,
+)
+from workflows.contracts import Actor, BookingState, Claim
+
+TRANSFERRED: Final = frozenset({PayoutStatus.PAID, PayoutStatus.PARTIALLY_REVERSED, PayoutStatus.REVERSED})
+
+
+async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: bool = False) -> BookingState:
+    """The booking as it stands, with everything that the saga decides by."""
+    rows = await load(session, booking_id)
+    booking, payment, payout = rows.booking, rows.payment, rows.payout
+    return BookingState(
+        booking_id=booking.id,
+        provider_id=booking.provider_id,
+        service_id=booking.service_id,
+        session_id=booking.session_id,
+        status=booking.status,
+        status_reason=booking.status_reason,
+        session_status=rows.session.status,
+        amount=booking.amount,
+        currency=booking.currency,
+        plan=booking.plan,
+        starts_at=rows.session.starts_at,
+        ends_at=rows.session.ends_at,
+        expires_at=booking.expires_at,
+        completion_due_at=booking.completion_due_at,
+        reported_outcome=booking.reported_outcome,
+        outcome_reason=booking.outcome_reason,
+        payment_status=payment.status,
+        payment_opened=payment.payment_intent_id is not None or payment.setup_intent_id is not None,
+        payment_refused=payment_refused,
+        payout_status=payout.status if payout else None,
+        payout_amount=payout.amount if payout else None,
+        payout_due_at=payout.due_at if payout else None,
+        attention=booking.attention_step is not None,
+        decided=booking.outcome_status is not None,
+        claim=_claim(rows),
+        wants_approval=rows.policy.approval == "provider",
+        approval_due_at=booking.approval_due_at,
+        authorize_at=payment.authorize_at if payment.status is PaymentStatus.SAVED else None,
+        fix_by=payment.fix_by if payment.status is PaymentStatus.SAVED else None,
+        renew_at=payment.renew_at if payment.status is PaymentStatus.AUTHORIZED else None,
+        replan=payment.replan,
+        reschedule_cutoff_at=rows.session.starts_at - rows.policy.reschedule_cutoff,
+        **await _money(session, rows),
+    )
+
+
+async def _money(session: AsyncSession, rows: Records) -> dict[str, Any]:
+    if rows.payment.status not in MONEY_TAKEN and rows.payout is None:
+        return {}
+    books, payout = await books_of(session, rows), rows.payout
+    transferred = payout is not None and payout.status in TRANSFERRED
+    return {
+        "refundable": max(books.kept, 0),
+        "disputed": await has_open_dispute(session, rows.booking.id),
+        "objected": payout is not None and payout.objected_at is not None,
+        "unbalanced": transferred and books.due != 0,
+        "escalate_at": _escalate_at(rows),
+    }
+
+
+def _escalate_at(rows: Records) -> datetime | None:
+    payout = rows.payout
+    if payout is None or payout.status is not PayoutStatus.BLOCKED or payout.blocked_at is None:
+        return None
+    return payout.blocked_at + rows.policy.payout_patience
+
+
+async def has_open_dispute(session: AsyncSession, booking_id: UUID) -> bool:
+    """Whether the client's bank contests the charge right now."""
+    open_ones = select(func.count()).where(
+        Dispute.booking_id == booking_id, Dispute.status == DisputeStatus.OPEN
+    )
+    return bool((await session.execute(open_ones)).scalar_one())
+
+
+def _claim(rows: Records) -> Claim | None:
+    booking = rows.booking
+    if booking.claimed_outcome is None or booking.claimed_by_role is None or booking.claimed_at is None:
+        return None
+    actor = Actor(role=booking.claimed_by_role, id=booking.claimed_by_id)
+    return Claim(kind=booking.claimed_outcome, actor=actor, at=booking.claimed_at)
