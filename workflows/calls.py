@@ -15,7 +15,7 @@ from workflows.contracts import (
     Step,
 )
 from workflows.policies import ATTEMPT_TIMEOUT, FAST
-from workflows.steps import BookingSteps, PaymentSteps, PayoutSteps
+from workflows.steps import AuthorizationSteps, BookingSteps, PaymentSteps, PayoutSteps, RefundSteps
 
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
@@ -26,10 +26,10 @@ DOES: Final[dict[Step, Callable[[Any, Do], Awaitable[BookingState]]]] = {
     Step.CLOSE_PAYMENT: PaymentSteps.close_payment,
     Step.ASK_APPROVAL: BookingSteps.ask_approval,
     Step.CONFIRM: BookingSteps.confirm,
-    Step.AUTHORIZE: PaymentSteps.authorize,
-    Step.RENEW: PaymentSteps.renew_authorization,
-    Step.REPLAN: PaymentSteps.replan_payment,
-    Step.MIRROR: PaymentSteps.mirror,
+    Step.AUTHORIZE: AuthorizationSteps.authorize,
+    Step.RENEW: AuthorizationSteps.renew_authorization,
+    Step.REPLAN: AuthorizationSteps.replan_payment,
+    Step.MIRROR: RefundSteps.mirror,
     Step.PAY_OUT: PayoutSteps.pay_out,
     Step.SEND_TO_BANK: PayoutSteps.send_to_bank,
     Step.REBALANCE: PayoutSteps.rebalance,

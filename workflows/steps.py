@@ -97,6 +97,10 @@ class PaymentSteps(Protocol):
         """Capture or refund so that just the kept amount stays, and end the booking."""
         ...
 
+
+class AuthorizationSteps(Protocol):
+    """The authorization's clock: card networks let go of what is not captured in time."""
+
     @activity.defn
     async def authorize(self, step: Do) -> BookingState:
         """Charge the saved card off session; a refusal sets the deadline for the client to fix it."""
@@ -112,6 +116,10 @@ class PaymentSteps(Protocol):
         """The booking moved beyond its authorization: keep the card, let the authorization go."""
         ...
 
+
+class RefundSteps(Protocol):
+    """Captured money on its way back to the client, by our doing or anybody else's."""
+
     @activity.defn
     async def mirror(self, step: Do) -> BookingState:
         """Bring the books to where Stripe is: refunds, disputes, reversals, bank payouts."""
@@ -123,8 +131,8 @@ class PaymentSteps(Protocol):
         ...
 
 
-class PayoutSteps(Protocol):
-    """The provider's money."""
+class HoldSteps(Protocol):
+    """The hold between the outcome and the payout."""
 
     @activity.defn
     async def contest(self, step: Contest) -> BookingState:
@@ -140,6 +148,10 @@ class PayoutSteps(Protocol):
     async def judge(self, step: Judge) -> BookingState:
         """Carry out what ops decided about an objection; the hold runs on with what it had left."""
         ...
+
+
+class PayoutSteps(Protocol):
+    """The provider's money."""
 
     @activity.defn
     async def pay_out(self, step: Do) -> BookingState:

@@ -11,6 +11,7 @@ from sandbox.stripe.resources import (
     payment_intents,
     payment_methods,
     refunds,
+    setup_intents,
     transfers,
     webhook_endpoints,
 )
@@ -26,6 +27,7 @@ MODULES = (
     payment_intents,
     payment_methods,
     refunds,
+    setup_intents,
     transfers,
     webhook_endpoints,
 )

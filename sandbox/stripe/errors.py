@@ -10,6 +10,11 @@ Codes: https://docs.stripe.com/error-codes. Messages are Stripe's where they are
 from typing import Any
 
 DOCUMENTATION = "https://stripe.com/docs/error-codes/"
+UNSPACED = {
+    "payment_intent": "payment_intent",
+    "payment_method": "PaymentMethod",
+    "setup_intent": "setupintent",
+}
 REQUEST_LOGS = "https://dashboard.stripe.com/test/logs/"
 
 
@@ -66,8 +71,8 @@ def unknown_parameter(name: str) -> ApiError:
 
 def missing_object(kind: str, object_id: str, *, param: str = "id") -> ApiError:
     """No such object: 404 when it was named by the path, 400 when by a parameter."""
-    noun = kind.replace("_", " ") if kind != "payment_method" else "PaymentMethod"
-    message = f"No such {noun.replace('payment intent', 'payment_intent')}: '{object_id}'"
+    noun = UNSPACED.get(kind) or kind.replace("_", " ")
+    message = f"No such {noun}: '{object_id}'"
     return ApiError(404 if param == "id" else 400, message, code="resource_missing", param=param)
 
 
@@ -96,8 +101,9 @@ def account_invalid(account: str) -> ApiError:
 
 
 def unexpected_state(intent: dict[str, Any], message: str) -> ApiError:
-    """The PaymentIntent's status does not allow this."""
-    return refused(message, code="payment_intent_unexpected_state", payment_intent=intent)
+    """The status of a PaymentIntent or a SetupIntent does not allow this."""
+    kind = intent["object"]
+    return refused(message, code=f"{kind}_unexpected_state", **{kind: intent})
 
 
 def card_error(code: str, message: str, *, decline_code: str | None = None, **details: Any) -> ApiError:

@@ -19,6 +19,8 @@ PREFIXES = {
     "product": "prod",
     "refund": "re",
     "request": "req",
+    "setup_attempt": "setatt",
+    "setup_intent": "seti",
     "transfer": "tr",
     "transfer_reversal": "trr",
     "webhook_endpoint": "we",

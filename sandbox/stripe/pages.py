@@ -18,7 +18,8 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>body{{font:16px system-ui;max-width:28rem;margin:4rem auto;padding:0 1rem}}button{{font:inherit;padding:.5rem 1rem}}</style>
 <h1>{title}</h1>{body}</html>"""
-QUESTION = """<p>The sandbox's bank asks you to approve a payment of {amount} minor units of {currency}.</p>
+LAST_ERRORS = {"payment_intent": "last_payment_error", "setup_intent": "last_setup_error"}
+QUESTION = """<p>The sandbox's bank asks you to approve {subject}.</p>
 <form method="post"><button name="outcome" value="success">Complete authentication</button>
 <button name="outcome" value="fail">Fail authentication</button></form>"""
 
@@ -27,22 +28,24 @@ async def ask(request: Request) -> Response:
     """The bank's question, for whoever has the intent's client secret."""
     intent = _intent(request)
     if intent["status"] != "requires_action":
-        return _page("Nothing to approve", f"<p>This payment is {escape(intent['status'])}.</p>")
-    question = QUESTION.format(amount=intent["amount"], currency=escape(intent["currency"]))
-    return _page("3D Secure authentication", question)
+        return _page("Nothing to approve", f"<p>It is {escape(intent['status'])}.</p>")
+    return _page("3D Secure authentication", QUESTION.format(subject=_subject(intent)))
 
 
 async def answer(request: Request) -> Response:
     """What the cardholder chose; then back to where the payment came from."""
     intent = _intent(request)
     chosen = dict(form.pairs((await request.body()).decode(errors="replace"))).get("outcome")
-    intent = finish_authentication(state_of(request), intent["id"], success=chosen == "success")
+    intent = finish_authentication(
+        state_of(request), intent["object"], intent["id"], success=chosen == "success"
+    )
     if not intent["_return_url"]:
-        return _page("Done", f"<p>This payment is {escape(intent['status'])}.</p>")
+        return _page("Done", f"<p>It is {escape(intent['status'])}.</p>")
+    kind = intent["object"]
     outcome = {
-        "payment_intent": intent["id"],
-        "payment_intent_client_secret": intent["client_secret"],
-        "redirect_status": "failed" if intent["last_payment_error"] else "succeeded",
+        kind: intent["id"],
+        f"{kind}_client_secret": intent["client_secret"],
+        "redirect_status": "failed" if intent[LAST_ERRORS[kind]] else "succeeded",
     }
     return RedirectResponse(_with_query(intent["_return_url"], outcome), status_code=303)
 
@@ -55,9 +58,16 @@ async def onboard(request: Request) -> Response:
     return _page("Onboarding", "<p>In the sandbox an account is ready at once.</p>")
 
 
+def _subject(intent: Object) -> str:
+    if intent["object"] == "setup_intent":
+        return "that your card is kept for later payments"
+    return f"a payment of {intent['amount']} minor units of {escape(intent['currency'])}"
+
+
 def _intent(request: Request) -> Object:
     intent = state_of(request).store.find(request.path_params["id"])
-    if intent is None or intent.get("client_secret") != request.query_params.get("secret"):
+    known = intent is not None and intent["object"] in LAST_ERRORS
+    if intent is None or not known or intent["client_secret"] != request.query_params.get("secret"):
         raise HTTPException(404, "no such payment")
     return intent
 

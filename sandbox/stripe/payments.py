@@ -8,7 +8,7 @@
 Shared by the API's endpoints, the 3D Secure page, the control API and the clock.
 """
 
-from sandbox.stripe import disputing, due, refunding
+from sandbox.stripe import disputing, due, intents, refunding
 from sandbox.stripe.cards import AUTHENTICATION, BANK_FUNDS, Decline
 from sandbox.stripe.errors import ApiError
 from sandbox.stripe.events import emit
@@ -40,7 +40,7 @@ def attempt(scope: Scope, intent: Object, method: Object, *, off_session: bool) 
     if card.must_authenticate(off_session=off_session, set_up=method["_set_up"]):
         if off_session:
             return _decline(scope, intent, method, AUTHENTICATION)
-        _require_action(scope, intent)
+        intents.ask_cardholder(scope, intent)
         return None
     return authorize(scope, intent, method)
 
@@ -155,16 +155,6 @@ def _succeed(scope: Scope, intent: Object, amount: int) -> Object:
     emit(scope, "payment_intent.succeeded", scope.save(intent))
     disputing.open_by_card(scope, scope.get("charge", intent["latest_charge"]))
     return intent
-
-
-def _require_action(scope: Scope, intent: Object) -> None:
-    page = f"{scope.base_url}/_sandbox/authenticate/{intent['id']}?secret={intent['client_secret']}"
-    intent["next_action"] = {
-        "redirect_to_url": {"return_url": intent["_return_url"], "url": page},
-        "type": "redirect_to_url",
-    }
-    intent["status"] = "requires_action"
-    emit(scope, "payment_intent.requires_action", scope.save(intent))
 
 
 def _keep_method(scope: Scope, intent: Object, method: Object) -> None:

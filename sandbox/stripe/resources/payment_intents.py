@@ -1,11 +1,11 @@
 """PaymentIntents: https://docs.stripe.com/api/payment_intents."""
 
-from sandbox.stripe import ids, payments
-from sandbox.stripe.errors import ApiError, invalid_request, refused, unexpected_state
+from sandbox.stripe import ids, intents, payments
+from sandbox.stripe.errors import ApiError, refused, unexpected_state
 from sandbox.stripe.events import emit
 from sandbox.stripe.params import Params
 from sandbox.stripe.render import render
-from sandbox.stripe.resources.payment_methods import USED_UP, card_of, from_data, resolve
+from sandbox.stripe.resources.payment_methods import card_of
 from sandbox.stripe.routing import Routes
 from sandbox.stripe.scope import Call
 from sandbox.stripe.store import Object
@@ -45,7 +45,7 @@ def create(call: Call) -> Object:
 @routes.get("/v1/payment_intents/{id}", params="PaymentIntentRetrieveParams", publishable=True)
 def retrieve(call: Call) -> Object:
     """Retrieve; a browser shows the client secret."""
-    return _trusted(call)
+    return intents.trusted(call, "payment_intent")
 
 
 @routes.post("/v1/payment_intents/{id}", params="PaymentIntentUpdateParams")
@@ -62,7 +62,7 @@ def update(call: Call) -> Object:
 @routes.post("/v1/payment_intents/{id}/confirm", params="PaymentIntentConfirmParams", publishable=True)
 def confirm(call: Call) -> Object:
     """Confirm with a payment method, from the server or, as Stripe.js does, from a browser."""
-    intent = _trusted(call)
+    intent = intents.trusted(call, "payment_intent")
     if intent["status"] not in CONFIRMABLE:
         message = (
             f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}. "
@@ -70,7 +70,7 @@ def confirm(call: Call) -> Object:
             f"{', '.join(CONFIRMABLE)}."
         )
         raise unexpected_state(render(call.store, intent), message)
-    return _confirm(call, intent, _method(call, intent))
+    return _confirm(call, intent, intents.method_given(call, intent))
 
 
 @routes.post("/v1/payment_intents/{id}/capture", params="PaymentIntentCaptureParams")
@@ -112,17 +112,6 @@ def _not_capturable(intent: Object) -> str:
     )
 
 
-def _trusted(call: Call) -> Object:
-    intent = call.named("payment_intent")
-    secret = call.params.text("client_secret")
-    if (call.publishable or secret is not None) and secret != intent["client_secret"]:
-        message = (
-            "The client_secret provided does not match the client_secret associated with the PaymentIntent."
-        )
-        raise invalid_request(message, code="payment_intent_invalid_parameter", param="client_secret")
-    return intent
-
-
 def _confirm(call: Call, intent: Object, method: Object | None) -> Object:
     params = call.params
     intent["_return_url"] = params.text("return_url") or intent["_return_url"]
@@ -160,27 +149,11 @@ def _action_refused(call: Call, intent: Object) -> ApiError:
     return error
 
 
-def _method(call: Call, intent: Object) -> Object | None:
-    """The payment method that the request names or describes, or that the intent has from before."""
-    data = call.params.sub("payment_method_data")
-    if data.values:
-        return from_data(call, data)
-    reference = call.params.text("payment_method") or intent["payment_method"]
-    return None if reference is None else resolve(call, reference)
-
-
 def _check_method(intent: Object, method: Object) -> None:
-    if method["_used_up"]:
-        raise refused(USED_UP)
+    intents.check_method(intent, method)
     if card_of(method).settles_later and intent["capture_method"] == "manual":
         message = f"The payment method type {method['type']} does not support capture_method manual."
         raise refused(message, param="capture_method")
-    if method["customer"] is not None and method["customer"] != intent["customer"]:
-        message = (
-            "The provided PaymentMethod cannot be attached. To reuse a PaymentMethod, you must attach it to a Customer "
-            f"first: it belongs to {method['customer']}, please include that customer in the `customer` parameter."
-        )
-        raise invalid_request(message, param="payment_method")
 
 
 def _blank(call: Call) -> Object:
@@ -192,7 +165,7 @@ def _blank(call: Call) -> Object:
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
-        "automatic_payment_methods": None,
+        "automatic_payment_methods": intents.ALL_METHODS,
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": "automatic_async",
@@ -246,14 +219,9 @@ def _change(call: Call, intent: Object) -> None:
 
 def _change_methods(call: Call, intent: Object) -> None:
     params = call.params
-    if "payment_method_types" in params:
-        intent["payment_method_types"] = params.texts("payment_method_types")
-    elif "automatic_payment_methods" in params or "currency" in params:
-        automatic = params.sub("automatic_payment_methods")
-        redirects = automatic.text("allow_redirects") or "always"
-        intent["automatic_payment_methods"] = {"allow_redirects": redirects, "enabled": True}
+    intents.choose_types(params, intent)
     if "payment_method" in params or "payment_method_data" in params:
-        method = _method(call, intent)
+        method = intents.method_given(call, intent)
         if method is not None:
             _check_method(intent, method)
             intent |= {"payment_method": method["id"], "status": "requires_confirmation"}

@@ -90,6 +90,7 @@ MAKERS: dict[str, Callable[[Api], Awaitable[Any]]] = {
     "price": _price,
     "product": lambda api: api.v1.products.create_async({"name": "x"}),
     "refund": _refund,
+    "setup_intent": lambda api: api.v1.setup_intents.create_async({}),
     "transfer": _transfer,
     "transfer_reversal": _reversal,
     "webhook_endpoint": lambda api: api.v1.webhook_endpoints.create_async(
@@ -126,6 +127,7 @@ async def test_ids_have_stripes_prefixes(api: Api, control: Control) -> None:
         "price": "price_",
         "product": "prod_",
         "refund": "re_",
+        "setup_intent": "seti_",
         "transfer": "tr_",
         "transfer_reversal": "trr_",
         "webhook_endpoint": "we_",
