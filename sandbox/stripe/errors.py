@@ -103,7 +103,9 @@ def account_invalid(account: str) -> ApiError:
 def unexpected_state(intent: dict[str, Any], message: str) -> ApiError:
     """The status of a PaymentIntent or a SetupIntent does not allow this."""
     kind = intent["object"]
-    return refused(message, code=f"{kind}_unexpected_state", **{kind: intent})
+    error = refused(message, code=f"{kind}_unexpected_state")
+    error.error[kind] = intent
+    return error
 
 
 def card_error(code: str, message: str, *, decline_code: str | None = None, **details: Any) -> ApiError:
