@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from sandbox.stripe import ids, pages
-from sandbox.stripe.control import disputes, faults, subjects, webhooks, world
+from sandbox.stripe.control import accounts, disputes, faults, payouts, subjects, webhooks, world
 from sandbox.stripe.endpoints import ROUTES
 from sandbox.stripe.errors import internal
 from sandbox.stripe.faults import refusal
@@ -22,7 +22,15 @@ from sandbox.stripe.gateway import Gateway
 from sandbox.stripe.settings import Settings
 from sandbox.stripe.state import State
 
-CONTROL = [*faults.ROUTES, *webhooks.ROUTES, *world.ROUTES, *subjects.ROUTES, *disputes.ROUTES]
+CONTROL = [
+    *faults.ROUTES,
+    *webhooks.ROUTES,
+    *world.ROUTES,
+    *subjects.ROUTES,
+    *accounts.ROUTES,
+    *disputes.ROUTES,
+    *payouts.ROUTES,
+]
 METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
 
 

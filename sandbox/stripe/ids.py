@@ -15,6 +15,7 @@ PREFIXES = {
     "payment_intent": "pi",
     "payment_method": "pm",
     "payment_refund": "pyr",
+    "payout": "po",
     "price": "price",
     "product": "prod",
     "refund": "re",

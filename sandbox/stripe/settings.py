@@ -28,3 +28,5 @@ class Settings:
     authorization_window: timedelta = timedelta(days=7)
     # How long captured funds stay pending: 2 days in the US (docs.stripe.com/payouts).
     settlement_delay: timedelta = timedelta(days=2)
+    # How long a payout is under way: days at a real bank, soon enough here for somebody who watches.
+    payout_delay: timedelta = timedelta(seconds=2)

@@ -1,4 +1,4 @@
-"""Control of single objects: what an account may do, how a cardholder answers 3D Secure."""
+"""Control of payments under way: how a cardholder answers 3D Secure, how a payment or a refund ends."""
 
 from typing import Literal
 
@@ -9,25 +9,12 @@ from starlette.routing import Route
 
 from sandbox.stripe import payments, refunding, setups
 from sandbox.stripe.control.reading import Body, find, read, state_of
-from sandbox.stripe.events import emit
 from sandbox.stripe.render import render
 from sandbox.stripe.scope import Scope
 from sandbox.stripe.state import State
 from sandbox.stripe.store import Object
 
-RESTRICTED = ["individual.verification.document"]
 AUTHENTICATORS = {"payment_intent": payments.authenticate, "setup_intent": setups.authenticate}
-
-
-class AccountBody(Body):
-    """What an account may do from now on; absent fields stay."""
-
-    transfers: Literal["active", "inactive", "pending"] | None = None
-    card_payments: Literal["active", "inactive", "pending"] | None = None
-    charges_enabled: bool | None = None
-    payouts_enabled: bool | None = None
-    details_submitted: bool | None = None
-    deauthorized: bool | None = None
 
 
 class OutcomeBody(Body):
@@ -40,26 +27,6 @@ class RefundBody(Body):
     """How a refund ended."""
 
     status: Literal["succeeded", "failed"]
-
-
-async def change_account(request: Request) -> JSONResponse:
-    """Change an account, with the events that Stripe sends of it."""
-    body, state = await read(request, AccountBody), state_of(request)
-    with state.store.transaction():
-        account = find(state, "account", request.path_params["id"])
-        scope = state.scope().on(account["id"])
-        _apply(account, body)
-        scope.save(account)
-        if body.deauthorized:
-            application = {"id": "ca_sandbox", "object": "application", "name": "sandbox"}
-            emit(scope, "account.application.deauthorized", application)
-        else:
-            emit(scope, "account.updated", account)
-        for capability in ("transfers", "card_payments"):
-            if getattr(body, capability) is not None:
-                emit(scope, "capability.updated", _capability(account, capability))
-    state.poke()
-    return JSONResponse(render(state.store, account))
 
 
 async def authenticate_payment(request: Request) -> JSONResponse:
@@ -114,37 +81,7 @@ def _waiting(state: State, kind: str, intent_id: str, status: str) -> tuple[Obje
     return intent, state.scope().on(state.store.owner(intent_id))
 
 
-def _apply(account: Object, body: AccountBody) -> None:
-    given = body.model_dump(exclude_none=True)
-    capabilities = {name: given.pop(name) for name in ("transfers", "card_payments") if name in given}
-    account["_deauthorized"] = given.pop("deauthorized", account["_deauthorized"])
-    account["capabilities"] = account["capabilities"] | capabilities
-    account |= given
-    active = account["capabilities"].get("transfers") == "active" and account["payouts_enabled"]
-    due = [] if active else RESTRICTED
-    reason = None if active else "requirements.past_due"
-    account["requirements"] = account["requirements"] | {
-        "currently_due": due,
-        "disabled_reason": reason,
-        "past_due": due,
-    }
-
-
-def _capability(account: Object, name: str) -> Object:
-    return {
-        "id": name,
-        "object": "capability",
-        "account": account["id"],
-        "future_requirements": account["future_requirements"],
-        "requested": True,
-        "requested_at": account["created"],
-        "requirements": account["requirements"],
-        "status": account["capabilities"][name],
-    }
-
-
 ROUTES = [
-    Route("/accounts/{id}", change_account, methods=["POST"]),
     Route("/payment_intents/{id}/authenticate", authenticate_payment, methods=["POST"]),
     Route("/setup_intents/{id}/authenticate", authenticate_setup, methods=["POST"]),
     Route("/payment_intents/{id}/settle", settle_payment, methods=["POST"]),

@@ -87,6 +87,7 @@ def blank(account_id: str, now: int) -> Object:
         "tos_acceptance": {"date": None, "ip": None, "user_agent": None},
         "type": "standard",
         "_deauthorized": False,
+        "_payouts_fail": None,
     }
 
 

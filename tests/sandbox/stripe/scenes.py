@@ -31,6 +31,16 @@ async def provider(api: stripe.StripeClient) -> stripe.Account:
     )
 
 
+async def funded(api: stripe.StripeClient, amount: int = 4000) -> str:
+    """An account with this much to pay out."""
+    account = await provider(api)
+    charge = charge_of(await paid(api, payment_method="pm_card_bypassPending"))
+    await api.v1.transfers.create_async(
+        {"amount": amount, "currency": "usd", "destination": account.id, "source_transaction": charge}
+    )
+    return account.id
+
+
 async def types_of_events(api: stripe.StripeClient) -> list[str]:
     """Types of all events, oldest first."""
     page = await api.v1.events.list_async({"limit": 100})

@@ -9,7 +9,7 @@ import pytest
 import stripe
 
 from tests.sandbox.stripe.conftest import Control
-from tests.sandbox.stripe.scenes import authorized, charge_of, paid, provider
+from tests.sandbox.stripe.scenes import authorized, charge_of, funded, paid, provider
 
 # Names of the fields in Stripe's own API description, per object type.
 FIELDS: dict[str, list[str]] = json.loads((Path(__file__).parent / "fields.json").read_text())
@@ -73,6 +73,11 @@ async def _dispute(api: Api) -> Any:
     return (await api.v1.disputes.list_async()).data[0]
 
 
+async def _payout(api: Api) -> Any:
+    there: Any = {"stripe_account": await funded(api)}
+    return await api.v1.payouts.create_async({"amount": 1, "currency": "usd"}, there)
+
+
 MAKERS: dict[str, Callable[[Api], Awaitable[Any]]] = {
     "account": provider,
     "account_link": _link,
@@ -87,6 +92,7 @@ MAKERS: dict[str, Callable[[Api], Awaitable[Any]]] = {
     "payment_method": lambda api: api.v1.payment_methods.create_async(
         {"type": "card", "card": {"token": "tok_visa"}}
     ),
+    "payout": _payout,
     "price": _price,
     "product": lambda api: api.v1.products.create_async({"name": "x"}),
     "refund": _refund,
@@ -124,6 +130,7 @@ async def test_ids_have_stripes_prefixes(api: Api, control: Control) -> None:
         "event": "evt_",
         "payment_intent": "pi_",
         "payment_method": "pm_",
+        "payout": "po_",
         "price": "price_",
         "product": "prod_",
         "refund": "re_",
