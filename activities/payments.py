@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities import bookkeeping
+from activities import bookkeeping, refunding
 from activities.decisions import abandon, decide
 from activities.errors import Failure, StepError, StripeFailure
 from activities.operations import Operations, Task
@@ -132,7 +132,7 @@ class PaymentActivities(PaymentSteps):
         """Make sure that just `keep` minor units stay; `then` is written with the last of it."""
         payment = rows.payment
         if payment.status in MONEY_TAKEN:
-            if bookkeeping.surplus(payment, keep) > 0:
+            if refunding.surplus(payment, keep) > 0:
                 await self._give_back_captured(payment, keep, context, then)
                 # An earlier, smaller refund may have been taken up first.
                 await self._keep(await self._rows(payment.booking_id), keep, context, then)
@@ -164,7 +164,7 @@ class PaymentActivities(PaymentSteps):
     async def _give_back_captured(
         self, payment: Payment, keep: int, context: Change, then: bookkeeping.Then
     ) -> None:
-        row_id = await self._database.run(lambda session: bookkeeping.next_refund_id(session, payment))
+        row_id = await self._database.run(lambda session: refunding.next_refund_id(session, payment))
         await self._operations.perform(self._refund_of(payment, row_id, keep, context, then))
         refund = await self._database.run(lambda session: session.get(Refund, row_id))
         if refund is not None and refund.status is RefundStatus.FAILED:
@@ -249,14 +249,14 @@ class PaymentActivities(PaymentSteps):
         async def freeze(session: AsyncSession) -> CreateRefund | None:
             # Another run may have given it back since `payment` was read.
             row = await lock_payment(session, payment.booking_id, payment.id)
-            surplus = bookkeeping.surplus(row, keep)
+            surplus = refunding.surplus(row, keep)
             if surplus <= 0:
                 return None
-            await bookkeeping.draft_refund(session, row, row_id, surplus, context)
+            await refunding.draft_refund(session, row, row_id, surplus, context)
             return CreateRefund(payment_intent=payment.payment_intent_id or "", amount=surplus)
 
         async def record(session: AsyncSession, refund: RefundObject) -> None:
-            if await bookkeeping.refunded(session, payment.id, row_id, refund, context):
+            if await refunding.refunded(session, payment.id, row_id, refund, context):
                 await then(session, context)
 
         return Task(self._writes.refund, payment.booking_id, row_id, freeze, record)

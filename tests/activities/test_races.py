@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from activities import bookkeeping
+from activities import bookkeeping, refunding
 from activities.errors import Failure, StepError
 from tests.activities.desk import Desk, abandoned
 from tests.activities.money_steps import CAPTURE, GIVE_BACK_REFUND, HALF, REFUND, VOID, MoneyStep
@@ -20,10 +21,10 @@ from tests.sandbox.stripe.conftest import until
 class Nap:
     """Puts the first caller of a function to sleep before it does anything."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, function: str) -> None:
-        self._function: Callable[..., Any] = getattr(bookkeeping, function)
+    def __init__(self, patch: pytest.MonkeyPatch, function: str, module: ModuleType = bookkeeping) -> None:
+        self._function: Callable[..., Any] = getattr(module, function)
         self._asleep, self._awake = asyncio.Event(), asyncio.Event()
-        patch.setattr(bookkeeping, function, self._slow)
+        patch.setattr(module, function, self._slow)
 
     async def _slow(self, *arguments: Any, **values: Any) -> Any:
         if not self._asleep.is_set():
@@ -45,7 +46,7 @@ async def test_a_run_that_slept_through_anothers_refund_does_not_refund_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booking_id = await REFUND.prepare(desk)
-    nap = Nap(monkeypatch, "next_refund_id")
+    nap = Nap(monkeypatch, "next_refund_id", refunding)
     async with nap.taken_by(REFUND.act(desk.activities(), booking_id)):
         await REFUND.act(desk.activities(), booking_id)
     assert await desk.picture(booking_id) == REFUND.ends
@@ -55,7 +56,7 @@ async def test_a_settlement_that_slept_through_an_abort_changes_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booking_id = await REFUND.prepare(desk)
-    nap = Nap(monkeypatch, "next_refund_id")  # it has decided to keep half
+    nap = Nap(monkeypatch, "next_refund_id", refunding)  # it has decided to keep half
     async with nap.taken_by(REFUND.act(desk.activities(), booking_id)):
         await desk.activities().payments.give_back(abandoned(booking_id))
         await desk.activities().bookings.release(abandoned(booking_id))
@@ -66,7 +67,7 @@ async def test_a_settlement_that_slept_while_its_decision_was_changed_ends_by_th
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booking_id = await REFUND.prepare(desk)
-    nap = Nap(monkeypatch, "next_refund_id")
+    nap = Nap(monkeypatch, "next_refund_id", refunding)
     async with nap.taken_by(REFUND.act(desk.activities(), booking_id)):
         await desk.activities().payments.give_back(abandoned(booking_id))
     assert await desk.picture(booking_id) == replace(GIVE_BACK_REFUND.ends, booking="CANCELLED")
@@ -76,7 +77,7 @@ async def test_a_refund_that_is_recorded_after_its_decision_was_changed_ends_not
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booking_id = await REFUND.prepare(desk)
-    nap = Nap(monkeypatch, "refunded")  # half has gone back, and is about to be written down
+    nap = Nap(monkeypatch, "refunded", refunding)  # half has gone back, and is about to be written down
     settling = asyncio.ensure_future(REFUND.act(desk.activities(), booking_id))
     async with nap.taken_by(asyncio.wait([settling])):
         abort = asyncio.ensure_future(desk.activities().payments.give_back(abandoned(booking_id)))

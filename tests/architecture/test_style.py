@@ -18,6 +18,7 @@ MONEY = (
     "activities/operations.py",
     "activities/payments.py",
     "activities/payouts.py",
+    "activities/refunding.py",
     "activities/stripe_objects.py",
     "activities/stripe_writes.py",
 )
