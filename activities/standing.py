@@ -20,6 +20,8 @@ from workflows.contracts import Actor, BookingState, Claim
 
 TRANSFERRED: Final = frozenset({PayoutStatus.PAID, PayoutStatus.PARTIALLY_REVERSED, PayoutStatus.REVERSED})
 
+ON_THE_WAY: Final = frozenset({PayoutStatus.PROCESSING, PayoutStatus.BLOCKED})
+
 
 async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: bool = False) -> BookingState:
     """The booking as it stands, with everything that the saga decides by."""
@@ -49,8 +51,8 @@ async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: boo
         payout_amount=payout.amount if payout else None,
         payout_due_at=payout.due_at if payout else None,
         attention=booking.attention_step is not None,
-        decided=booking.outcome_status is not None,
         claim=_claim(rows),
+        contradiction=_contradiction(rows),
         wants_approval=rows.policy.approval == "provider",
         approval_due_at=booking.approval_due_at,
         authorize_at=payment.authorize_at if payment.status is PaymentStatus.SAVED else None,
@@ -72,6 +74,7 @@ async def _money(session: AsyncSession, rows: Records) -> dict[str, Any]:
         "disputed": await has_open_dispute(session, rows.booking.id),
         "objected": payout is not None and payout.objected_at is not None,
         "unbalanced": transferred and books.due != 0,
+        "at_bank": payout is not None and payout.transfer_id is not None and payout.status in ON_THE_WAY,
         "escalate_at": _escalate_at(rows),
     }
 
@@ -97,3 +100,11 @@ def _claim(rows: Records) -> Claim | None:
         return None
     actor = Actor(role=booking.claimed_by_role, id=booking.claimed_by_id)
     return Claim(kind=booking.claimed_outcome, actor=actor, at=booking.claimed_at)
+
+
+def _contradiction(rows: Records) -> Claim | None:
+    kind, role = rows.booking.contradicted_outcome, rows.booking.contradicted_by_role
+    if kind is None or role is None or rows.booking.contradicted_at is None:
+        return None
+    actor = Actor(role=role, id=rows.booking.contradicted_by_id)
+    return Claim(kind=kind, actor=actor, at=rows.booking.contradicted_at)

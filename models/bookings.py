@@ -118,6 +118,13 @@ class Booking(Timestamped, Base):
     claimed_by_role: Mapped[Role | None] = mapped_column(checked(Role, "claimed_by_role"))
     claimed_by_id: Mapped[str | None] = mapped_column(Text)
     claimed_at: Mapped[datetime | None]
+    contradicted_outcome: Mapped[ReportedOutcome | None] = mapped_column(
+        checked(ReportedOutcome, "contradicted_outcome")
+    )
+    """What the other side said to the claim; ops decide between the two."""
+    contradicted_by_role: Mapped[Role | None] = mapped_column(checked(Role, "contradicted_by_role"))
+    contradicted_by_id: Mapped[str | None] = mapped_column(Text)
+    contradicted_at: Mapped[datetime | None]
     cancellation_note: Mapped[str | None] = mapped_column(Text)
     """What the person who cancelled had to say; kept out of workflow history."""
     attention_step: Mapped[str | None] = mapped_column(Text)

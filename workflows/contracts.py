@@ -101,9 +101,9 @@ class BookingState(Message):
     payout_amount: int | None = None
     payout_due_at: datetime | None = None
     attention: bool = False
-    decided: bool = False
-    """The outcome and what it keeps are stored; only the money is still to be moved."""
     claim: Claim | None = None
+    contradiction: Claim | None = None
+    """What the other side said to the claim; ops have to decide."""
     wants_approval: bool = False
     """The provider is to be asked before the booking is confirmed."""
     approval_due_at: datetime | None = None
@@ -121,6 +121,8 @@ class BookingState(Message):
     """The client contests; ops have to decide."""
     unbalanced: bool = False
     """The provider was paid more, or less, than is its share now."""
+    at_bank: bool = False
+    """The transfer is made; what is left is the way to the provider's bank."""
     escalate_at: datetime | None = None
     """When ops have to look at a blocked payout."""
 
@@ -149,6 +151,8 @@ class Do(Message):
     booking_id: UUID
     at: datetime
     adopt: str | None = None
+    waive: Actor | None = None
+    """Who decided that the provider does not get what is due; `rebalance` leaves it with the platform."""
 
 
 class Abandon(Message):
@@ -264,6 +268,8 @@ class Step(StrEnum):
     SEND_TO_BANK = "send_to_bank"
     GIVE_BACK = "give_back"
     RELEASE = "release"
+    JUDGE_STRAY = "judge_stray"
+    GIVE_BACK_STRAY = "give_back_stray"
 
 
 class Action(StrEnum):
@@ -304,6 +310,8 @@ ACTIONS: Final[dict[Step, frozenset[Action]]] = {
     Step.SEND_TO_BANK: _TRY,
     Step.GIVE_BACK: _TRY,
     Step.RELEASE: _TRY,
+    Step.JUDGE_STRAY: _TRY,
+    Step.GIVE_BACK_STRAY: _TRY,
 }
 """An undo can only be tried again, and a payout is never called paid without its transfer."""
 

@@ -322,6 +322,42 @@ def upgrade() -> None:
     )
     op.add_column("bookings", sa.Column("claimed_by_id", sa.Text(), nullable=True))
     op.add_column("bookings", sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "bookings",
+        sa.Column(
+            "contradicted_outcome",
+            sa.Enum(
+                "completed",
+                "client_no_show",
+                "provider_no_show",
+                "cancelled",
+                name="contradicted_outcome",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=True,
+        ),
+    )
+    op.add_column(
+        "bookings",
+        sa.Column(
+            "contradicted_by_role",
+            sa.Enum(
+                "client",
+                "provider",
+                "ops",
+                "system",
+                name="contradicted_by_role",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=True,
+        ),
+    )
+    op.add_column("bookings", sa.Column("contradicted_by_id", sa.Text(), nullable=True))
+    op.add_column("bookings", sa.Column("contradicted_at", sa.DateTime(timezone=True), nullable=True))
     op.alter_column("ledger_entries", "booking_id", existing_type=sa.UUID(), nullable=True)
     op.add_column("payments", sa.Column("renew_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("payments", sa.Column("setup_intent_id", sa.Text(), nullable=True))
@@ -384,6 +420,10 @@ def downgrade() -> None:
     op.drop_column("payments", "setup_intent_id")
     op.drop_column("payments", "renew_at")
     op.alter_column("ledger_entries", "booking_id", existing_type=sa.UUID(), nullable=False)
+    op.drop_column("bookings", "contradicted_at")
+    op.drop_column("bookings", "contradicted_by_id")
+    op.drop_column("bookings", "contradicted_by_role")
+    op.drop_column("bookings", "contradicted_outcome")
     op.drop_column("bookings", "claimed_at")
     op.drop_column("bookings", "claimed_by_id")
     op.drop_column("bookings", "claimed_by_role")
