@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from sandbox.stripe import ids, pages
-from sandbox.stripe.control import accounts, disputes, faults, payouts, subjects, webhooks, world
+from sandbox.stripe.control import accounts, balance, disputes, faults, payouts, subjects, webhooks, world
 from sandbox.stripe.endpoints import ROUTES
 from sandbox.stripe.errors import internal
 from sandbox.stripe.faults import refusal
@@ -28,6 +28,7 @@ CONTROL = [
     *world.ROUTES,
     *subjects.ROUTES,
     *accounts.ROUTES,
+    *balance.ROUTES,
     *disputes.ROUTES,
     *payouts.ROUTES,
 ]

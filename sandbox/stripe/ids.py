@@ -22,6 +22,7 @@ PREFIXES = {
     "request": "req",
     "setup_attempt": "setatt",
     "setup_intent": "seti",
+    "topup": "tu",
     "transfer": "tr",
     "transfer_reversal": "trr",
     "webhook_endpoint": "we",

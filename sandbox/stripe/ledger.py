@@ -87,6 +87,8 @@ def post(
     }
     if when > scope.now:
         due.schedule(scope, "funds_available", transaction, when)
+    elif amount > 0:
+        due.schedule(scope, "funds_arrived", transaction, when)
     return scope.add(transaction)
 
 
@@ -98,6 +100,7 @@ def _fee_details(fee: Fee, currency: str) -> list[Object]:
 @due.on_due("funds_available")
 def _become_available(scope: Scope, transaction: Object) -> None:
     scope.save(transaction | {"status": "available"})
+    due.schedule(scope, "funds_arrived", transaction, scope.now)
 
 
 def totals(scope: Scope) -> dict[str, dict[str, int]]:
@@ -116,8 +119,3 @@ def totals(scope: Scope) -> dict[str, dict[str, int]]:
 def available(scope: Scope, currency: str) -> int:
     """Funds that can leave the account now."""
     return totals(scope).get(currency, {}).get("available", 0)
-
-
-def total(scope: Scope, currency: str) -> int:
-    """All funds of the account, pending ones included."""
-    return sum(totals(scope).get(currency, {}).values())

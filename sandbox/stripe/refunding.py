@@ -43,10 +43,13 @@ def build(scope: Scope, charge: Object, amount: int) -> Object:
 def give_back(scope: Scope, charge: Object, refund: Object) -> Object:
     """Take a refund's amount from the balance and send it to the card."""
     card = card_of(scope.get("payment_method", charge["payment_method"]))
-    refund["status"] = "pending" if card.refunding == "pending_first" else "succeeded"
     scope.add(refund)
-    refund["balance_transaction"] = ledger.post(scope, "refund", -refund["amount"], refund)["id"]
-    scope.save(refund)
+    if _lacks_funds(scope, refund):
+        refund |= {"status": "pending", "pending_reason": "insufficient_funds"}
+        scope.save(refund)
+    else:
+        refund["status"] = "pending" if card.refunding == "pending_first" else "succeeded"
+        _send(scope, refund)
     if card.refunding != "succeeds":
         due.schedule(scope, f"refund_{card.refunding}", refund, scope.now + SETTLES_AFTER_SECONDS)
     charge["amount_refunded"] += refund["amount"]
@@ -62,8 +65,11 @@ def settle(scope: Scope, refund: Object, outcome: Outcome) -> Object:
     if outcome == refund["status"]:
         return refund
     refund["status"] = outcome
+    waited = refund.pop("pending_reason", None) is not None
     if outcome == "failed":
-        _undo(scope, refund)
+        _undo(scope, refund, sent=not waited)
+    elif waited:
+        _send(scope, refund)
     _updated(scope, refund)
     if outcome == "failed":
         emit(scope, "refund.failed", refund)
@@ -90,7 +96,8 @@ def release(scope: Scope, charge: Object, amount: int) -> None:
 
 @due.on_due("refund_pending_first")
 def _succeed(scope: Scope, refund: Object) -> None:
-    settle(scope, refund, "succeeded")
+    if "pending_reason" not in refund:
+        settle(scope, refund, "succeeded")
 
 
 @due.on_due("refund_fails_later")
@@ -98,9 +105,35 @@ def _fail(scope: Scope, refund: Object) -> None:
     settle(scope, refund, "failed")
 
 
-def _undo(scope: Scope, refund: Object) -> None:
-    returned = ledger.post(scope, "refund_failure", refund["amount"], refund)
-    refund |= {"failure_balance_transaction": returned["id"], "failure_reason": "lost_or_stolen_card"}
+@due.on_due("funds_arrived")
+def _send_waiting(scope: Scope, _transaction: Object) -> None:
+    waiting = scope.store.select(
+        "refund", account=scope.account, where={"pending_reason": "insufficient_funds"}
+    )
+    for refund in reversed(waiting):
+        if not _lacks_funds(scope, refund):
+            settle(scope, refund, "succeeded")
+
+
+def _lacks_funds(scope: Scope, refund: Object) -> bool:
+    """Whether a refund has to wait: Stripe takes it from what is available, when no bank account stands in.
+
+    The control API's `refunds_need_funds` turns this on (docs.stripe.com/refunds).
+    """
+    needed = scope.store.setting("refunds_need_funds") == "True"
+    return needed and ledger.available(scope, refund["currency"]) < refund["amount"]
+
+
+def _send(scope: Scope, refund: Object) -> None:
+    refund["balance_transaction"] = ledger.post(scope, "refund", -refund["amount"], refund)["id"]
+    scope.save(refund)
+
+
+def _undo(scope: Scope, refund: Object, *, sent: bool) -> None:
+    refund["failure_reason"] = "lost_or_stolen_card" if sent else "insufficient_funds"
+    if sent:
+        returned = ledger.post(scope, "refund_failure", refund["amount"], refund)
+        refund["failure_balance_transaction"] = returned["id"]
     charge = scope.get("charge", refund["charge"])
     charge |= {"amount_refunded": charge["amount_refunded"] - refund["amount"], "refunded": False}
     scope.save(charge)

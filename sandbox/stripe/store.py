@@ -60,7 +60,15 @@ CREATE INDEX IF NOT EXISTS due_at ON due (at);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 # Fields that lists are filtered by.
-INDEXED = ("charge", "customer", "payment_intent", "source", "transfer", "transfer_group")
+INDEXED = (
+    "charge",
+    "customer",
+    "payment_intent",
+    "pending_reason",
+    "source",
+    "transfer",
+    "transfer_group",
+)
 
 
 class Store:

@@ -25,12 +25,13 @@ class ClockBody(Body):
 
 
 class SettingsBody(Body):
-    """For what happens from now on; windows are ISO 8601 durations. See `refunding.release` for the last one."""
+    """For what happens from now on; windows are ISO 8601 durations. See `refunding` for what the flags change."""
 
     authorization_window: timedelta | None = None
     settlement_delay: timedelta | None = None
     payout_delay: timedelta | None = None
     release_as_refund: bool | None = None
+    refunds_need_funds: bool | None = None
 
 
 class KeysBody(Body):

@@ -2,7 +2,7 @@
 
 from sandbox.stripe import ledger
 from sandbox.stripe.routing import Routes
-from sandbox.stripe.scope import Call
+from sandbox.stripe.scope import Call, Scope
 from sandbox.stripe.store import Object
 
 routes = Routes()
@@ -12,7 +12,12 @@ DEFAULT_CURRENCY = "usd"
 @routes.get("/v1/balance", params="BalanceRetrieveParams")
 def retrieve(call: Call) -> Object:
     """Available and pending funds, per currency."""
-    totals = ledger.totals(call) or {DEFAULT_CURRENCY: {"available": 0, "pending": 0}}
+    return shown(call)
+
+
+def shown(scope: Scope) -> Object:
+    """An account's balance, as Stripe shows it."""
+    totals = ledger.totals(scope) or {DEFAULT_CURRENCY: {"available": 0, "pending": 0}}
     available, pending = (
         [
             {"amount": sums[state], "currency": currency, "source_types": {"card": sums[state]}}

@@ -10,7 +10,7 @@ from sandbox.stripe.events import emit
 from sandbox.stripe.resources.accounts import connected
 from sandbox.stripe.resources.charges import empty_list, received
 from sandbox.stripe.routing import Routes, page
-from sandbox.stripe.scope import Call
+from sandbox.stripe.scope import Call, Scope
 from sandbox.stripe.store import Object
 
 routes = Routes()
@@ -61,13 +61,11 @@ def reverse(call: Call) -> Object:
         )
         raise refused(message, param="amount")
     there = call.on(transfer["destination"])
-    if ledger.total(there, transfer["currency"]) < amount:
-        message = "The connected account has insufficient funds to reverse this transfer."
-        raise refused(message, code="balance_insufficient")
-    reversal = _build_reversal(call, transfer, amount)
-    returned = {**reversal, "id": reversal["destination_payment_refund"]}
-    ledger.post(there, "payment_refund", -amount, returned)
     payment = there.get("charge", transfer["destination_payment"])
+    available_on = _reachable(there, payment, left=left, amount=amount)
+    reversal = _build_reversal(call, transfer, amount, available_on)
+    returned = {**reversal, "id": reversal["destination_payment_refund"]}
+    ledger.post(there, "payment_refund", -amount, returned, available_on=available_on)
     there.save(payment | {"amount_refunded": payment["amount_refunded"] + amount, "refunded": amount == left})
     _restore(call, transfer, amount)
     emit(call, "transfer.reversed", transfer)
@@ -87,6 +85,28 @@ def retrieve_reversal(call: Call) -> Object:
     """One reversal."""
     call.named("transfer", "transfer")
     return call.named("transfer_reversal")
+
+
+@routes.post("/v1/transfers/{transfer}/reversals/{id}", params="TransferReversalUpdateParams")
+def update_reversal(call: Call) -> Object:
+    """Change metadata."""
+    call.named("transfer", "transfer")
+    reversal = call.named("transfer_reversal")
+    reversal["metadata"] = call.params.merged_metadata(reversal["metadata"])
+    return call.save(reversal)
+
+
+def _reachable(there: Scope, payment: Object, *, left: int, amount: int) -> int:
+    """When reversed money arrives: it is taken from what is available, or from the transfer's own pending funds.
+
+    See docs.stripe.com/connect/separate-charges-and-transfers#reverse-transfers.
+    """
+    arrived = there.get("balance_transaction", payment["balance_transaction"])
+    pending = arrived["status"] == "pending"
+    if ledger.available(there, payment["currency"]) + (left if pending else 0) < amount:
+        message = "The connected account has insufficient funds to reverse this transfer."
+        raise refused(message, code="balance_insufficient")
+    return int(arrived["available_on"]) if pending else there.now
 
 
 def _from_balance(call: Call, amount: int, currency: str) -> int:
@@ -152,7 +172,7 @@ def _move(call: Call, transfer: Object, available_on: int) -> None:
     there.add(received(there, transfer, arrived))
 
 
-def _build_reversal(call: Call, transfer: Object, amount: int) -> Object:
+def _build_reversal(call: Call, transfer: Object, amount: int, available_on: int) -> Object:
     reversal = call.base("transfer_reversal")
     del reversal["livemode"]
     reversal |= {
@@ -164,7 +184,7 @@ def _build_reversal(call: Call, transfer: Object, amount: int) -> Object:
         "source_refund": None,
         "transfer": transfer["id"],
     }
-    received = ledger.post(call, "transfer_refund", amount, reversal)
+    received = ledger.post(call, "transfer_refund", amount, reversal, available_on=available_on)
     reversal["balance_transaction"] = received["id"]
     return call.add(reversal)
 
