@@ -1,6 +1,7 @@
 """Who sells, who books, and what can be booked."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,14 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Timestamped
+from models.base import Base, Timestamped, checked
+
+
+class PayoutSchedule(StrEnum):
+    """Who sends a connected account's balance to its bank: Stripe by itself, or we."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
 
 
 class Provider(Timestamped, Base):
@@ -27,6 +35,12 @@ class Provider(Timestamped, Base):
     stripe_account_id: Mapped[str | None] = mapped_column(Text, unique=True)
     transfers_active: Mapped[bool] = mapped_column(default=False)
     payouts_enabled: Mapped[bool] = mapped_column(default=False)
+    payout_schedule: Mapped[PayoutSchedule] = mapped_column(
+        checked(PayoutSchedule, "payout_schedule"),
+        default=PayoutSchedule.AUTOMATIC,
+        server_default=PayoutSchedule.AUTOMATIC,
+    )
+    """Whether Stripe sends the account's balance to its bank by itself; set when the account is made."""
 
 
 class AvailabilityRule(Base):

@@ -78,7 +78,8 @@ class AuditEvent(Base):
     __table_args__ = (Index(None, "booking_id", "id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id"))
+    booking_id: Mapped[UUID | None] = mapped_column(ForeignKey("bookings.id"))
+    """None for a class: its session belongs to no booking."""
     entity: Mapped[str] = mapped_column(Text)
     entity_id: Mapped[UUID]
     from_status: Mapped[str | None] = mapped_column(Text)

@@ -54,7 +54,21 @@ class Change:
     run_id: str | None = None
 
 
-async def move(session: AsyncSession, row: Row, target: StrEnum, change: Change, **values: Any) -> bool:
+@dataclass(frozen=True)
+class ClassChange:
+    """The same for a class that is put up or closed: its session is nobody's booking."""
+
+    at: datetime
+    actor_role: Role
+    actor_id: str | None = None
+    reason: str | None = None
+    run_id: str | None = None
+    booking_id: None = None
+
+
+async def move(
+    session: AsyncSession, row: Row, target: StrEnum, change: Change | ClassChange, **values: Any
+) -> bool:
     """Move `row` to `target` and set `values` with it; False when it is there already.
 
     Raises:
@@ -78,13 +92,13 @@ async def move(session: AsyncSession, row: Row, target: StrEnum, change: Change,
     return True
 
 
-def created(session: AsyncSession, row: Row, change: Change) -> None:
+def created(session: AsyncSession, row: Row, change: Change | ClassChange) -> None:
     """Add a new row with the audit event of its first state."""
     session.add(row)
     session.add(_audit(row, None, row.status, change))
 
 
-def _audit(row: Row, source: StrEnum | None, target: StrEnum, change: Change) -> AuditEvent:
+def _audit(row: Row, source: StrEnum | None, target: StrEnum, change: Change | ClassChange) -> AuditEvent:
     return AuditEvent(
         booking_id=change.booking_id,
         entity=MACHINES[type(row)][0],

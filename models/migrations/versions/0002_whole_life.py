@@ -359,6 +359,23 @@ def upgrade() -> None:
     op.add_column("bookings", sa.Column("contradicted_by_id", sa.Text(), nullable=True))
     op.add_column("bookings", sa.Column("contradicted_at", sa.DateTime(timezone=True), nullable=True))
     op.alter_column("ledger_entries", "booking_id", existing_type=sa.UUID(), nullable=True)
+    op.alter_column("audit_events", "booking_id", existing_type=sa.UUID(), nullable=True)
+    op.add_column(
+        "providers",
+        sa.Column(
+            "payout_schedule",
+            sa.Enum(
+                "automatic",
+                "manual",
+                name="payout_schedule",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            server_default="automatic",
+            nullable=False,
+        ),
+    )
     op.add_column("payments", sa.Column("renew_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("payments", sa.Column("setup_intent_id", sa.Text(), nullable=True))
     op.add_column("payments", sa.Column("payment_method_id", sa.Text(), nullable=True))
@@ -419,6 +436,8 @@ def downgrade() -> None:
     op.drop_column("payments", "payment_method_id")
     op.drop_column("payments", "setup_intent_id")
     op.drop_column("payments", "renew_at")
+    op.drop_column("providers", "payout_schedule")
+    op.alter_column("audit_events", "booking_id", existing_type=sa.UUID(), nullable=False)
     op.alter_column("ledger_entries", "booking_id", existing_type=sa.UUID(), nullable=False)
     op.drop_column("bookings", "contradicted_at")
     op.drop_column("bookings", "contradicted_by_id")
