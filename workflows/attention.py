@@ -1,7 +1,9 @@
 """Steps that fail park; they never fail the booking (DESIGN section 8).
 
 A parked step shows itself in the UI and on the booking, and goes on when ops decide (`resolve`),
-when a batch wakes everything (`retry`), or by itself, slower and slower.
+when a batch wakes everything (`retry`), or by itself, slower and slower. A question is the other
+thing that needs ops: people contradict each other, and the saga goes on with everything else
+meanwhile.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,8 +29,8 @@ Interruption = Callable[[], Abandoned | None]
 class Show(Protocol):
     """Shows operators what needs them; `step` None means nothing does."""
 
-    def __call__(self, step: Step | None, message: str, retry_at: datetime) -> None:
-        """Show a parked step, or that none is."""
+    def __call__(self, step: Step | None, message: str, retry_at: datetime | None) -> None:
+        """Show a parked step, a question (which is never tried again), or that nothing is."""
         ...
 
 
@@ -54,6 +56,7 @@ class Attention:
         self._decision: Resolve | None = None
         self._wakes = 0
         self._stale = False
+        self._question: tuple[Step, str] | None = None
         self.parked: Step | None = None
 
     async def perform(
@@ -84,9 +87,46 @@ class Attention:
                 await self._unpark()
                 return result
 
+    @property
+    def waits_for(self) -> Step | None:
+        """What needs a person: the parked step before the open question."""
+        return self.parked or (self._question[0] if self._question else None)
+
+    async def ask(self, step: Step, message: str) -> None:
+        """Put a question to ops; it stays until `withdraw`, whatever else is done meanwhile."""
+        if self._question == (step, message):
+            return
+        self._question = (step, message)
+        await self._show_question()
+
+    def answer(self, step: Step) -> Resolve | None:
+        """What ops decided about the question `step`, once."""
+        decision = self._decision
+        if decision is None or decision.step is not step or self.parked is step:
+            return None
+        self._decision = None
+        return decision
+
+    def answered(self, step: Step) -> bool:
+        """Whether ops decided about the question `step`."""
+        return self._decision is not None and self._decision.step is step
+
+    async def withdraw(self) -> None:
+        """The question is settled."""
+        if self._question is not None:
+            if self.answered(self._question[0]):
+                self._decision = None  # it came too late
+            self._question = None
+            await self.clear()
+
     def wake(self) -> None:
         """Try whatever is parked again, now."""
         self._wakes += 1
+
+    @property
+    def wakes(self) -> int:
+        """How often somebody wanted things tried again."""
+        return self._wakes
 
     def check(self, resolve: Resolve) -> None:
         """Refuse a decision that does not fit what is parked.
@@ -95,6 +135,8 @@ class Attention:
             ApplicationError: of type `invalid_state` or `validation_failed`.
         """
         waiting = self.parked if self._undecided else None
+        if self.parked is None and self._question and self._decision is None:
+            waiting = self._question[0]
         if waiting is not resolve.step:
             raise ApplicationError(
                 f"{waiting or 'No step'} waits for a decision, not {resolve.step}", type="invalid_state"
@@ -104,6 +146,8 @@ class Attention:
             raise ApplicationError(f"{resolve.step} can only be resolved by {allowed}", type="invalid_state")
         if (resolve.action is Action.ADOPT) != bool(resolve.object_id):
             raise ApplicationError("adopt, and only adopt, names an object_id", type="validation_failed")
+        if resolve.amount is not None and resolve.action is not Action.REFUND:
+            raise ApplicationError("only refund names an amount", type="validation_failed")
 
     async def decide(self, resolve: Resolve) -> None:
         """Hand over a decision of ops and wait until it was taken up."""
@@ -119,14 +163,20 @@ class Attention:
         await self._record(step, message)
         await wait_until(
             retry_at,
-            lambda: bool(self._decision or self._wakes != wakes or interruption()),
+            lambda: bool(self._decided(step) or self._wakes != wakes or interruption()),
             f"automatic retry of {step}",
         )
-        return await self._take_decision(interruption)
+        return await self._take_decision(step, interruption)
 
-    async def _take_decision(self, interruption: Interruption) -> Resolve | None:
+    def _decided(self, step: Step) -> Resolve | None:
+        decision = self._decision
+        return decision if decision and decision.step is step else None
+
+    async def _take_decision(self, step: Step, interruption: Interruption) -> Resolve | None:
         self._undecided = False  # the step runs again: a decision would be about a failure that is past
-        decision, self._decision = self._decision, None
+        decision = self._decided(step)
+        if decision:
+            self._decision = None
         because = interruption()
         if decision and decision.action is Action.ABORT:
             because = Abandoned(StatusReason.CANCELLED_BY_OPS, decision.actor)
@@ -138,12 +188,23 @@ class Attention:
     async def clear(self) -> None:
         """Nothing needs a person any more, whoever said so: an earlier run may have."""
         self.parked = None
-        self._show(None, "", workflow.now())
+        self._show(None, "", None)
         self._stale = not await self._record(None, None)
 
     async def _unpark(self) -> None:
-        if self.parked is not None or self._stale:
+        if self.parked is None and not self._stale:
+            return
+        if self._question is None:
             await self.clear()
+        else:
+            self.parked = None
+            await self._show_question()
+
+    async def _show_question(self) -> None:
+        if self._question is not None:
+            step, message = self._question
+            self._show(step, message, None)
+            self._stale = not await self._record(step, message)
 
     async def _record(self, step: Step | None, message: str | None) -> bool:
         note = AttentionNote(booking_id=self._booking_id, at=workflow.now(), step=step, message=message)

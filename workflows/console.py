@@ -42,6 +42,15 @@ class Console:
             f"or signal `retry`. Tried again by itself at {retry_at:%Y-%m-%d %H:%M:%S} UTC."
         )
 
+    def asked(self, booking: BookingState, step: Step, message: str) -> None:
+        """Say what people disagree about, and what ops can decide."""
+        actions = ", ".join(sorted(ACTIONS[step]))
+        workflow.set_current_details(
+            f"**ATTENTION** · `{step}` waits for ops\n\n{message}\n\n{_facts(booking)}\n\n"
+            f'Send update `resolve` with `step="{step}"`, `action` one of {actions}, an actor, a reason and, '
+            f"to give back a part, `amount` in minor units. The payout waits until then."
+        )
+
     def ended(self, booking: BookingState | None) -> None:
         """Say how it ended."""
         if booking is None:

@@ -5,25 +5,18 @@ they need no lock and may arrive at any moment, even before the story has begun.
 """
 
 import contextlib
+from uuid import UUID
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from models.states import TERMINAL_BOOKING, BookingStatus, PaymentStatus, ReportedOutcome
-    from workflows.attention import Attention
-    from workflows.contracts import (
-        Answer,
-        BookingState,
-        Decide,
-        Opened,
-        PaymentFact,
-        Refusal,
-        Resolve,
-        Step,
-        Wish,
-    )
-    from workflows.wishes import Wishes, check, check_cancel, check_complete, confirming
+    from workflows.checks import asking, check, check_approval, check_cancel, check_report, contradicts
+    from workflows.contracts import Answer, Decide, Opened, PaymentFact, Refusal, Step, Wish
+    from workflows.orders import HoldOrder, NoShow, Objection, Reschedule
+    from workflows.paying import Paymaster
+    from workflows.wishes import Wishes, confirming
 
 PAYMENT_UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING})
 
@@ -31,15 +24,13 @@ WISH_WAITS = frozenset({Step.RESERVE, Step.SETTLE, Step.GIVE_BACK, Step.RELEASE}
 """Parked steps that not even a cancellation before confirmation interrupts."""
 
 
-class Conversation:
+class Conversation(Paymaster):
     """The booking as it is known so far, and everybody who may say something to it."""
 
-    def __init__(self, attention: Attention) -> None:
-        self._current: BookingState | None = None
+    def __init__(self, booking_id: UUID) -> None:
+        super().__init__(booking_id)
         self._refusal: Refusal | None = None
-        self._over = False
         self._wishes = Wishes()
-        self._attention = attention
 
     @workflow.signal(description="Stripe says something happened to the payment: it is read again")
     def payment_changed(self, fact: PaymentFact) -> None:
@@ -47,16 +38,15 @@ class Conversation:
         del fact
         self._wishes.news += 1
 
-    @workflow.signal(description="Try a parked step again, now")
-    def retry(self) -> None:
-        """Wake whatever is parked; harmless when nothing is, so a batch may wake thousands."""
-        self._attention.wake()
-
     @workflow.signal(description="What a person wanted while no worker could answer")
     def wished(self, wish: Wish) -> None:
         """Note it as its update would; what the booking does not allow is forgotten."""
         with contextlib.suppress(ApplicationError):
-            check(wish.kind, self._current, self._wishes, wish.decide.actor, workflow.now())
+            actor = wish.decide.actor
+            if contradicts(wish.kind, self._current, actor):
+                self._errands.add(Objection(actor=actor))
+                return
+            check(wish.kind, self._current, self._wishes, actor, workflow.now())
             self._wishes.report(wish.kind, wish.decide, workflow.now(), self._current)
 
     @workflow.update(description="Wait until the booking can be paid, or was refused")
@@ -75,6 +65,37 @@ class Conversation:
         await workflow.wait_condition(lambda: self._payment_answered(asked))
         return self._answer()
 
+    @workflow.update(description="The provider accepts the booking")
+    async def approve(self, decide: Decide) -> Answer:
+        """Answer once the booking is confirmed, or that step is parked."""
+        del decide
+        if self._wishes.rejected is None:
+            self._wishes.approved = True
+        await workflow.wait_condition(
+            lambda: self._ended or self._stuck or self._booking.status is BookingStatus.CONFIRMED
+        )
+        return self._answer()
+
+    @approve.validator
+    def _validate_approve(self, decide: Decide) -> None:
+        del decide
+        check_approval(self._current)
+
+    @workflow.update(description="The provider rejects the booking: the client's money goes back")
+    async def reject(self, decide: Decide) -> Answer:
+        """Answer once the booking is rejected and nothing is charged, or that step is parked."""
+        if not self._wishes.approved:
+            self._wishes.rejected = decide.actor
+        await workflow.wait_condition(
+            lambda: self._ended or self._stuck or self._booking.status is BookingStatus.CONFIRMED
+        )
+        return self._answer()
+
+    @reject.validator
+    def _validate_reject(self, decide: Decide) -> None:
+        del decide
+        check_approval(self._current)
+
     @workflow.update(description="Cancel the booking; money goes back as its policy says")
     async def cancel(self, decide: Decide) -> Answer:
         """Answer once the booking is cancelled and its money settled, or that step is parked."""
@@ -89,27 +110,63 @@ class Conversation:
     @workflow.update(description="The session has happened: capture the money")
     async def complete(self, decide: Decide) -> Answer:
         """Answer once the booking is completed and its money captured, or that step is parked."""
-        await workflow.wait_condition(lambda: self._ended or self._stuck or self._settled_in)
-        check_complete(self._current, self._wishes, workflow.now())  # it may have changed meanwhile
-        self._wishes.report(ReportedOutcome.COMPLETED, decide, workflow.now(), self._current)
-        await workflow.wait_condition(lambda: self._ended or self._stuck)
+        await self._report(ReportedOutcome.COMPLETED, decide)
         return self._answer()
 
     @complete.validator
     def _validate_complete(self, decide: Decide) -> None:
-        del decide
-        if self._current is not None:  # a run that is just taking over looks again in the handler
-            check_complete(self._current, self._wishes, workflow.now())
+        self._validate_report(ReportedOutcome.COMPLETED, decide)
 
-    @workflow.update(description="Ops: decide about a parked step (retry, adopt, abort)")
-    async def resolve(self, resolve: Resolve) -> Answer:
-        """Answer once the decision was taken up."""
-        await self._attention.decide(resolve)
+    @workflow.update(description="Somebody did not come to the session")
+    async def no_show(self, said: NoShow) -> Answer:
+        """Answer once it is settled, or noted while the other side may contradict it."""
+        if contradicts(said.kind, self._current, said.actor):
+            return await self._ordered(Objection(actor=said.actor))
+        await self._report(said.kind, Decide(actor=said.actor))
         return self._answer()
 
-    @resolve.validator
-    def _validate_resolve(self, resolve: Resolve) -> None:
-        self._attention.check(resolve)
+    @no_show.validator
+    def _validate_no_show(self, said: NoShow) -> None:
+        if not contradicts(said.kind, self._current, said.actor):
+            self._validate_report(said.kind, Decide(actor=said.actor))
+
+    @workflow.update(description="Move the booking to another time")
+    async def reschedule(self, order: Reschedule) -> Answer:
+        """Answer once the new slot is taken and the old one let go, or refuse and change nothing."""
+        return await self._ordered(order)
+
+    @reschedule.validator
+    def _validate_reschedule(self, order: Reschedule) -> None:
+        self._refuse_early(order)
+
+    @workflow.update(name="object", description="The client contests the session: the payout is frozen")
+    async def contest(self, objection: Objection) -> Answer:
+        """Answer once the payout is frozen."""
+        return await self._ordered(objection)
+
+    @contest.validator
+    def _validate_contest(self, objection: Objection) -> None:
+        self._refuse_early(objection)
+
+    @workflow.update(description="Ops: pay out later, or now")
+    async def hold(self, order: HoldOrder) -> Answer:
+        """Answer once the hold has changed."""
+        return await self._ordered(order)
+
+    @hold.validator
+    def _validate_hold(self, order: HoldOrder) -> None:
+        self._refuse_early(order)
+
+    async def _report(self, kind: ReportedOutcome, decide: Decide) -> None:
+        await workflow.wait_condition(lambda: self._ended or self._stuck or self._settled_in)
+        # It may have changed meanwhile.
+        check_report(kind, self._current, self._wishes, decide.actor, workflow.now())
+        self._wishes.report(kind, decide, workflow.now(), self._current)
+        await workflow.wait_condition(lambda: self._ended or self._stuck or self._noted)
+
+    def _validate_report(self, kind: ReportedOutcome, decide: Decide) -> None:
+        if self._current is not None:  # a run that is just taking over looks again in the handler
+            check_report(kind, self._current, self._wishes, decide.actor, workflow.now())
 
     def _payment_answered(self, asked: int) -> bool:
         """The news numbered `asked` were read, and what they meant was done."""
@@ -124,17 +181,20 @@ class Conversation:
     @property
     def _settled_in(self) -> bool:
         """This run knows the booking, and no confirmation is on its way."""
-        return self._current is not None and not confirming(self._current)
+        return self._current is not None and not confirming(self._current) and not asking(self._current)
+
+    @property
+    def _noted(self) -> bool:
+        """What was said is a claim, stored for the other side to contradict."""
+        current = self._current
+        return self._wishes.outcome is None and current is not None and current.claim is not None
 
     @property
     def _stuck(self) -> bool:
         """A wish waits for a person; whoever made it should not wait along, for updates are few."""
-        parked = self._attention.parked
-        return parked in WISH_WAITS or (parked is not None and not self._wishes.free_of_charge)
+        waits_for = self._attention.waits_for
+        return waits_for in WISH_WAITS or (waits_for is not None and not self._wishes.free_of_charge)
 
     @property
     def _ended(self) -> bool:
         return self._over or (self._current is not None and self._current.status in TERMINAL_BOOKING)
-
-    def _answer(self) -> Answer:
-        return Answer(status=self._current.status if self._current else None)

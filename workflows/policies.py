@@ -32,3 +32,11 @@ RELAY_RETRY: Final = RetryPolicy(
 def slow_retry(round_number: int) -> timedelta:
     """How long a parked step waits for a person before it tries again: 5 min doubling to 6 h."""
     return min(timedelta(minutes=5 << min(round_number, 10)), timedelta(hours=6))
+
+
+OVERSIGHT_TIMEOUT: Final = timedelta(minutes=30)
+
+OVERSIGHT_RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=1), maximum_attempts=4
+)
+"""The next run of the schedule tries again anyway."""

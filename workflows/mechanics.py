@@ -1,0 +1,85 @@
+"""What every workflow around a booking is made of: steps that park, waits that show, an end that is shielded."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from temporalio import workflow
+
+from workflows.attention import Attention
+from workflows.calls import DOES, call
+from workflows.compensation import Abandoned
+from workflows.console import Console
+from workflows.contracts import BookingState, Do, Step
+from workflows.waiting import wait_until
+
+T = TypeVar("T")
+
+
+class Mechanics:
+    """The booking as it is known so far, and how steps are taken for it."""
+
+    def __init__(self, booking_id: UUID) -> None:
+        self._booking_id = booking_id
+        self._current: BookingState | None = None
+        self._over = False
+        self._attention = Attention(booking_id, self._show_attention)
+        self._console = Console()
+
+    @property
+    def _booking(self) -> BookingState:
+        if self._current is None:
+            raise AssertionError("no step runs before the booking is there")
+        return self._current
+
+    def _stands(self, booking: BookingState) -> None:
+        """The one place where the booking's state changes here and in the UI."""
+        self._current = booking
+        self._console.show(booking, self._attention.waits_for)
+
+    async def _do(self, step: Step, summary: str, adopt: str | None = None) -> None:
+        """Take a step that needs nothing but the booking and the time."""
+
+        async def attempt(adopted: str | None) -> BookingState:
+            message = Do(booking_id=self._booking_id, at=workflow.now(), adopt=adopted or adopt)
+            return await call(DOES[step], message, summary)
+
+        # A payment that cannot even be opened holds its seat no longer than one nobody makes.
+        opening = step is Step.OPEN_PAYMENT
+        interruption = self._unopenable if opening else self._unwanted
+        look_at = self._booking.expires_at if opening else None
+        self._stands(await self._attention.perform(step, attempt, interruption, look_at))
+
+    async def _wait(self, until: datetime, ready: Callable[[], bool], what: str, can: str) -> bool:
+        self._console.waiting(self._booking, what, until, can)
+        return await wait_until(until, ready, what)
+
+    def _unwanted(self) -> Abandoned | None:
+        """Why the step under way may stop; here nothing stops one."""
+        return None
+
+    def _unopenable(self) -> Abandoned | None:
+        return self._unwanted()
+
+    async def _uninterrupted(self, story: Coroutine[Any, Any, T]) -> T:
+        """Play the story; a Temporal cancellation is a wish like any other, not an interruption."""
+        playing = asyncio.create_task(story)
+        while not playing.done():
+            try:
+                await asyncio.shield(playing)
+            except asyncio.CancelledError:
+                self._cancelled_in_temporal()
+        return playing.result()
+
+    def _cancelled_in_temporal(self) -> None:
+        self._console.show(self._current, self._attention.waits_for or "cancellation")
+        workflow.logger.warning("cancelled in Temporal: the money is seen to all the same")
+
+    def _show_attention(self, step: Step | None, message: str, retry_at: datetime | None) -> None:
+        self._console.show(self._current, step)
+        if step and retry_at:
+            self._console.parked(self._current, step, message, retry_at)
+        elif step:
+            self._console.asked(self._booking, step, message)
