@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from models.ledger import JournalKind, Line, allocation, capture, refund, transfer
+from models.books import Books, Division
+from models.ledger import JournalKind, Line, allocation, capture, shift, transfer
 from sandbox.client import Json
 from sandbox.demo.__main__ import verdict
 from sandbox.demo.audit import AtStripe, Entry, Figures, Moved, findings
@@ -39,12 +40,16 @@ def journal(kind: JournalKind, lines: tuple[Line, ...], object_id: str | None) -
     )
 
 
+CAPTURED = Books(currency="eur", fee_bps=2_000, captured=12_000)
+REFUNDED = CAPTURED.model_copy(update={"refunded": 2_000})
+DIVIDED = Division(platform_fee=2_000, provider_share=8_000)
+
 GOOD = Figures(
     booking=BOOKING,
     ledger=(
         *journal(JournalKind.CAPTURE, capture(12_000), "ch_1"),
-        *journal(JournalKind.REFUND, refund(2_000), "re_1"),
-        *journal(JournalKind.ALLOCATION, allocation(2_000, 8_000), None),
+        *journal(JournalKind.REFUND, shift(CAPTURED, REFUNDED), "re_1"),
+        *journal(JournalKind.ALLOCATION, allocation(DIVIDED), None),
         *journal(JournalKind.TRANSFER, transfer(8_000), "tr_1"),
     ),
     stripe=AtStripe(

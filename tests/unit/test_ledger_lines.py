@@ -1,3 +1,5 @@
+"""Journals: what each fact writes, that it balances, and that it can only be written once."""
+
 from collections import Counter
 from uuid import UUID
 
@@ -5,50 +7,106 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import ledger
+from models.books import Books, Division
 from models.ledger import JournalKind, LedgerEntry, Line, Side
-from models.money import split
 
 BOOKING = UUID("11111111-2222-4333-8444-555555555555")
 AMOUNTS = st.integers(0, 10**14)
 BPS = st.integers(0, 10_000)
+CURRENCIES = st.sampled_from(["eur", "jpy", "kwd"])
+BOOKS = st.builds(
+    Books,
+    currency=CURRENCIES,
+    fee_bps=BPS,
+    captured=AMOUNTS,
+    refunded=AMOUNTS,
+    disputed=AMOUNTS,
+    allocated=st.booleans(),
+)
 
 
 def balance(lines: tuple[Line, ...]) -> int:
     return sum(line.amount if line.side is Side.DEBIT else -line.amount for line in lines)
 
 
-@given(AMOUNTS, BPS)
-def test_every_journal_balances(amount: int, bps: int) -> None:
-    parts = split(amount, bps, "eur")
+def totals(*journals: tuple[Line, ...]) -> Counter[str]:
+    """Debits less credits of every account."""
+    sums: Counter[str] = Counter()
+    for line in (line for lines in journals for line in lines):
+        sums[line.account] += line.amount if line.side is Side.DEBIT else -line.amount
+    return sums
+
+
+@given(AMOUNTS, BOOKS)
+def test_every_journal_balances_and_no_line_is_negative(amount: int, books: Books) -> None:
     journals = [
         ledger.capture(amount),
         ledger.stripe_fee(amount),
-        ledger.refund(amount),
+        ledger.dispute_fee(amount),
+        ledger.dispute_fee(-amount),
+        ledger.allocation(books.division),
         ledger.transfer(amount),
-        ledger.allocation(parts.platform_fee, parts.provider_share),
+        ledger.reversal(amount),
+        ledger.netting(amount),
+        ledger.debt(amount),
+        ledger.debt_relief(amount),
+        ledger.waiver(amount),
     ]
     assert [balance(lines) for lines in journals] == [0] * len(journals)
+    assert all(line.amount >= 0 for lines in journals for line in lines)
 
 
-@given(AMOUNTS, AMOUNTS, BPS)
-def test_a_booking_that_was_paid_out_holds_nothing_and_owes_nothing(one: int, other: int, bps: int) -> None:
+@given(BOOKS, AMOUNTS, AMOUNTS)
+def test_a_shift_balances_and_moves_just_what_left_or_came_back(
+    before: Books, refunded: int, disputed: int
+) -> None:
+    after = before.model_copy(update={"refunded": refunded, "disputed": disputed})
+    lines = ledger.shift(before, after)
+    assert balance(lines) == 0
+    assert all(line.amount >= 0 for line in lines)
+    assert totals(lines)["stripe_balance"] == after.kept - before.kept
+
+
+@given(BOOKS, AMOUNTS)
+def test_before_the_division_only_the_hold_bears_a_shift(before: Books, refunded: int) -> None:
+    after = before.model_copy(update={"refunded": refunded, "allocated": False})
+    lines = ledger.shift(before.model_copy(update={"allocated": False}), after)
+    assert {line.account for line in lines} == {"stripe_balance", "held"}
+
+
+@given(BOOKS, AMOUNTS, AMOUNTS)
+def test_after_the_division_a_shift_leaves_everybody_what_a_division_now_would_give(
+    before: Books, refunded: int, disputed: int
+) -> None:
+    divided = before.model_copy(update={"allocated": True})
+    after = divided.model_copy(update={"refunded": refunded, "disputed": disputed})
+    shifted = totals(ledger.allocation(divided.division), ledger.shift(divided, after))
+    anew = totals(ledger.allocation(after.division))
+    for account in ("platform_revenue", "provider_payable", "dispute_losses"):
+        assert shifted[account] == anew[account]
+
+
+@given(AMOUNTS, AMOUNTS, BPS, CURRENCIES)
+def test_a_booking_that_was_paid_out_holds_nothing_and_owes_nothing(
+    one: int, other: int, bps: int, currency: str
+) -> None:
     refunded, captured = sorted((one, other))
-    parts = split(captured - refunded, bps, "eur")
-    totals: Counter[str] = Counter()
-    for lines in (
+    before = Books(currency=currency, fee_bps=bps, captured=captured)
+    after = before.model_copy(update={"refunded": refunded})
+    parts = after.division
+    sums = totals(
         ledger.capture(captured),
-        ledger.refund(refunded),
-        ledger.allocation(parts.platform_fee, parts.provider_share),
+        ledger.shift(before, after),
+        ledger.allocation(parts),
         ledger.transfer(parts.provider_share),
-    ):
-        for line in lines:
-            totals[line.account] += line.amount if line.side is Side.DEBIT else -line.amount
-    assert totals["held"] == totals["provider_payable"] == 0
-    assert totals["stripe_balance"] == -totals["platform_revenue"] == parts.platform_fee
+    )
+    assert sums["held"] == sums["provider_payable"] == 0
+    assert sums["stripe_balance"] == -sums["platform_revenue"] == parts.platform_fee
 
 
-def rows(amount: int, object_id: str | None = "ch_1") -> list[LedgerEntry]:
-    return ledger.entries(JournalKind.CAPTURE, BOOKING, "eur", ledger.capture(amount), object_id)
+def rows(amount: int, object_id: str | None = "ch_1", reference: str | None = None) -> list[LedgerEntry]:
+    lines = ledger.capture(amount)
+    return ledger.entries(JournalKind.CAPTURE, BOOKING, "eur", lines, object_id, reference=reference)
 
 
 def test_the_same_fact_has_the_same_journal_and_another_fact_another() -> None:
@@ -57,11 +115,19 @@ def test_the_same_fact_has_the_same_journal_and_another_fact_another() -> None:
     assert rows(5)[0].journal_id != rows(5, None)[0].journal_id
 
 
+def test_a_fact_without_a_stripe_object_is_named_for_our_row_of_it() -> None:
+    named = {rows(5, None, reference)[0].journal_id for reference in (None, "row-1", "row-2")}
+    assert len(named) == 3
+    assert rows(5, "ch_1", "row-1")[0].journal_id == rows(5, "ch_1")[0].journal_id
+    assert rows(5, None, "row-1")[0].stripe_object_id is None
+
+
 def test_lines_are_numbered_and_lines_of_nothing_are_left_out() -> None:
     assert [(entry.line, entry.account) for entry in rows(5)] == [(1, "stripe_balance"), (2, "held")]
     assert rows(0) == []
-    whole_fee = ledger.entries(JournalKind.ALLOCATION, BOOKING, "eur", ledger.allocation(7, 0))
-    assert [(entry.line, entry.account, entry.amount) for entry in whole_fee] == [
+    whole_fee = Division(platform_fee=7, provider_share=0)
+    entries = ledger.entries(JournalKind.ALLOCATION, BOOKING, "eur", ledger.allocation(whole_fee))
+    assert [(entry.line, entry.account, entry.amount) for entry in entries] == [
         (1, "held", 7),
         (2, "platform_revenue", 7),
     ]

@@ -7,8 +7,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.money import BASIS_POINTS
-from models.policy import CancellationTier, PaymentPlan, Policy, Quote, cancellation_quote, choose_plan
-from models.states import BookingStatus, Role
+from models.policy import (
+    CancellationTier,
+    PaymentPlan,
+    Policy,
+    Quote,
+    Terms,
+    cancellation_quote,
+    choose_plan,
+    outcome_quote,
+    tier_reached,
+)
+from models.states import BookingStatus, ReportedOutcome, Role
 from settings import PolicyDefaults
 
 START = datetime(2026, 11, 10, 12, 0, tzinfo=UTC)
@@ -27,14 +37,23 @@ def quote(
     zone: str = "UTC",
     amount: int = 10_000,
 ) -> Quote:
-    return cancellation_quote(
-        policy or Policy(),
-        actor=actor,
+    return cancellation_quote(terms(policy, starts_at, zone, amount), actor, now)
+
+
+def terms(
+    policy: Policy | None = None,
+    starts_at: datetime = START,
+    zone: str = "UTC",
+    amount: int = 10_000,
+    **options: Any,
+) -> Terms:
+    return Terms(
+        policy=policy or Policy(),
         amount=amount,
         currency="eur",
         starts_at=starts_at,
         zone=zone,
-        now=now,
+        **options,
     )
 
 
@@ -114,6 +133,45 @@ def test_a_quote_sums_to_the_price_and_never_improves_with_waiting(
     assert second.give_back <= first.give_back
 
 
+def test_a_client_that_moved_its_booking_wins_no_better_tier_by_moving() -> None:
+    moved = terms(refund_cap_bps=5_000)
+    early = START - timedelta(days=30)
+    quoted = cancellation_quote(moved, Role.CLIENT, early)
+    assert (quoted.keep, quoted.give_back) == (5_000, 5_000)
+    assert quoted.booking_status is BookingStatus.CANCELLED  # not the last tier of the new date
+    assert tier_reached(moved, early) == 5_000
+    assert tier_reached(terms(), early) == 10_000
+    assert cancellation_quote(moved, Role.PROVIDER, early).keep == 0
+
+
+def test_what_was_never_charged_cannot_be_kept() -> None:
+    saved = terms(chargeable=False)
+    for kind in ReportedOutcome:
+        quoted = outcome_quote(saved, kind, Role.CLIENT, START)
+        assert (quoted.keep, quoted.give_back) == (0, 10_000)
+    late = cancellation_quote(saved, Role.CLIENT, START)
+    assert late.booking_status is BookingStatus.CANCELLED  # a FORFEIT is money kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "actor", "keep", "status"),
+    [
+        (ReportedOutcome.COMPLETED, Role.CLIENT, 10_000, BookingStatus.COMPLETED),
+        (ReportedOutcome.COMPLETED, Role.SYSTEM, 10_000, BookingStatus.COMPLETED),
+        (ReportedOutcome.CLIENT_NO_SHOW, Role.PROVIDER, 7_500, BookingStatus.NO_SHOW),
+        (ReportedOutcome.CLIENT_NO_SHOW, Role.OPS, 7_500, BookingStatus.NO_SHOW),
+        (ReportedOutcome.PROVIDER_NO_SHOW, Role.CLIENT, 0, BookingStatus.CANCELLED),
+        (ReportedOutcome.CANCELLED, Role.PROVIDER, 0, BookingStatus.CANCELLED),
+        (ReportedOutcome.CANCELLED, Role.CLIENT, 5_000, BookingStatus.FORFEIT),
+    ],
+)
+def test_every_outcome_keeps_what_its_rule_says(
+    kind: ReportedOutcome, actor: Role, keep: int, status: BookingStatus
+) -> None:
+    quoted = outcome_quote(terms(Policy(client_no_show_keep_bps=7_500)), kind, actor, START)
+    assert quoted == Quote(keep=keep, give_back=10_000 - keep, booking_status=status)
+
+
 # --- choosing the plan ------------------------------------------------------------------------------
 
 
@@ -159,6 +217,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "completion_grace": "P1D",
         "payout_hold": "P3D",
         "payout_schedule": "automatic",
+        "payout_patience": "P3D",
         "platform_fee_bps": 2000,
         "cancellation_tiers": [
             {"hours_before": 24, "refund_bps": 10_000},

@@ -6,16 +6,18 @@ from enum import StrEnum
 import pytest
 from sqlalchemy import text
 
-from models.bookings import Booking, Session
+from models import bookings, catalogue, ledger, notifications, payments, records
+from models.base import Base
+from models.catalogue import PayoutSchedule
 from models.database import Database
-from models.ledger import Account, JournalKind, LedgerEntry, Side
-from models.payments import Payment, Payout, Refund
+from models.ledger import Account, JournalKind, Side
 from models.policy import PaymentPlan
-from models.records import AuditEvent, StripeOperation
 from models.states import (
     LIVE_SESSION,
     SEAT_HOLDING,
+    BankPayoutStatus,
     BookingStatus,
+    DisputeStatus,
     OperationState,
     PaymentStatus,
     PayoutStatus,
@@ -30,16 +32,25 @@ CHECKS = """
     ck_availability_rules_opens_first
     ck_availability_rules_weekday
     ck_availability_rules_within_a_day
+    ck_bank_payouts_amount
+    ck_bank_payouts_status
     ck_bookings_amount
     ck_bookings_cancelled_has_reason
+    ck_bookings_claimed_by_role
+    ck_bookings_claimed_outcome
+    ck_bookings_contradicted_by_role
+    ck_bookings_contradicted_outcome
     ck_bookings_outcome_status
     ck_bookings_plan
     ck_bookings_reported_outcome
     ck_bookings_status
+    ck_disputes_amount
+    ck_disputes_status
     ck_ledger_entries_account
     ck_ledger_entries_amount
     ck_ledger_entries_kind
     ck_ledger_entries_side
+    ck_notifications_recipient
     ck_payments_amount
     ck_payments_captured_within_amount
     ck_payments_refunded_within_captured
@@ -47,8 +58,13 @@ CHECKS = """
     ck_payouts_amount
     ck_payouts_platform_fee
     ck_payouts_status
+    ck_provider_debts_raised
+    ck_provider_debts_settled_within_raised
+    ck_providers_payout_schedule
     ck_refunds_amount
+    ck_refunds_requested_by_role
     ck_refunds_status
+    ck_remarks_actor_role
     ck_services_amount
     ck_services_capacity
     ck_services_duration
@@ -56,13 +72,21 @@ CHECKS = """
     ck_sessions_ends_after_start
     ck_sessions_status
     ck_stripe_operations_state
+    ck_transfer_reversals_amount
+    ck_transfers_amount
+    ck_transfers_reversed_within_amount
 """
 UNIQUE = """
     uq_availability_rules_provider_id_weekday_opens_minute
+    uq_bank_payouts_payout_id_number
+    uq_bank_payouts_stripe_payout_id
     uq_clients_stripe_customer_id
+    uq_disputes_dispute_id
+    uq_findings_rule_subject
     uq_payments_booking_id_number
     uq_payments_charge_id
     uq_payments_payment_intent_id
+    uq_payments_setup_intent_id
     uq_payouts_booking_id
     uq_payouts_transfer_id
     uq_providers_provider_no
@@ -71,9 +95,14 @@ UNIQUE = """
     uq_refunds_payment_id_number
     uq_refunds_refund_id
     uq_stripe_operations_kind_row_id_attempt
+    uq_transfer_reversals_reversal_id
+    uq_transfer_reversals_transfer_row_id_number
+    uq_transfers_payout_id_number
+    uq_transfers_transfer_id
 """
 EXCLUDES = "EXCLUDE USING gist (int8range(provider_no, provider_no, '[]'::text) WITH &&, tstzrange(starts_at, ends_at) WITH &&)"
 PARTIAL_UNIQUE = {
+    "uq_bank_payouts_pending": {"PENDING"},
     "uq_bookings_session_client": {"AWAITING_APPROVAL", "CONFIRMED", "PENDING"},
     "uq_stripe_operations_live": {"FAILED"},
 }
@@ -84,20 +113,30 @@ TRIGGERS = {
 }
 ENUMS: dict[str, type[StrEnum]] = {
     "ck_audit_events_actor_role": Role,
+    "ck_bank_payouts_status": BankPayoutStatus,
+    "ck_bookings_claimed_by_role": Role,
+    "ck_bookings_claimed_outcome": ReportedOutcome,
+    "ck_bookings_contradicted_by_role": Role,
+    "ck_bookings_contradicted_outcome": ReportedOutcome,
     "ck_bookings_outcome_status": BookingStatus,
     "ck_bookings_plan": PaymentPlan,
     "ck_bookings_reported_outcome": ReportedOutcome,
     "ck_bookings_status": BookingStatus,
+    "ck_disputes_status": DisputeStatus,
     "ck_ledger_entries_account": Account,
     "ck_ledger_entries_kind": JournalKind,
     "ck_ledger_entries_side": Side,
+    "ck_notifications_recipient": Role,
     "ck_payments_status": PaymentStatus,
     "ck_payouts_status": PayoutStatus,
+    "ck_providers_payout_schedule": PayoutSchedule,
+    "ck_refunds_requested_by_role": Role,
     "ck_refunds_status": RefundStatus,
+    "ck_remarks_actor_role": Role,
     "ck_sessions_status": SessionStatus,
     "ck_stripe_operations_state": OperationState,
 }
-STATEFUL = (AuditEvent, Booking, LedgerEntry, Payment, Payout, Refund, Session, StripeOperation)
+TABLES = (bookings, catalogue, ledger, notifications, payments, records)  # imported for their tables
 CONSTRAINTS = (
     "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
     "WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass AND contype = "
@@ -143,9 +182,9 @@ async def test_a_column_accepts_exactly_the_values_of_its_enum(database: Databas
 
 def test_every_column_that_holds_an_enum_is_named_here() -> None:
     checked = {
-        f"ck_{table.__tablename__}_{column.name}"
-        for table in STATEFUL
-        for column in table.__table__.columns
+        f"ck_{table.name}_{column.name}"
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
         if hasattr(column.type, "enum_class")
     }
     assert checked == set(ENUMS)

@@ -7,23 +7,30 @@ from typing import Any
 import pytest
 
 from models.states import (
+    BANK_PAYOUT_MOVES,
     BOOKING_MOVES,
+    DISPUTE_MOVES,
     LIVE_SESSION,
     MONEY_TAKEN,
     PAYMENT_MOVES,
     PAYMENT_OPEN,
     PAYMENT_STANDS,
     PAYOUT_MOVES,
+    PAYOUT_OPEN,
     REFUND_MOVES,
     SEAT_HOLDING,
     SESSION_MOVES,
     TERMINAL_BOOKING,
+    BankPayoutStatus,
     BookingStatus,
+    DisputeStatus,
     Moves,
     PaymentStatus,
     PayoutStatus,
     RefundStatus,
     SessionStatus,
+    StatusReason,
+    ends_as,
     sources,
 )
 
@@ -74,6 +81,18 @@ MACHINES: dict[str, Machine] = {
         },
         frozenset({"CANCELLED"}),
     ),
+    "dispute": (
+        DISPUTE_MOVES,
+        DisputeStatus,
+        {"OPEN": "WON LOST"},
+        frozenset({"WON", "LOST"}),
+    ),
+    "bank_payout": (
+        BANK_PAYOUT_MOVES,
+        BankPayoutStatus,
+        {"PENDING": "PAID FAILED", "PAID": "FAILED"},
+        frozenset({"FAILED"}),
+    ),
     "refund": (
         REFUND_MOVES,
         RefundStatus,
@@ -123,13 +142,13 @@ def test_a_session_blocks_its_time_exactly_until_it_ends() -> None:
     assert {SessionStatus.DRAFT, SessionStatus.SCHEDULED} == LIVE_SESSION
 
 
-def test_a_payment_stands_when_money_is_reserved_or_taken() -> None:
+def test_a_payment_stands_when_a_card_is_kept_or_money_is_reserved_or_taken() -> None:
     assert {
         PaymentStatus.CAPTURED,
         PaymentStatus.PARTIALLY_REFUNDED,
         PaymentStatus.REFUNDED,
     } == MONEY_TAKEN
-    assert MONEY_TAKEN | {PaymentStatus.AUTHORIZED} == PAYMENT_STANDS
+    assert MONEY_TAKEN | {PaymentStatus.AUTHORIZED, PaymentStatus.SAVED} == PAYMENT_STANDS
 
 
 def test_a_payment_is_open_while_its_money_may_still_come_or_go() -> None:
@@ -141,3 +160,20 @@ def test_a_payment_is_open_while_its_money_may_still_come_or_go() -> None:
 def test_money_that_was_taken_never_counts_as_never_taken() -> None:
     for state in MONEY_TAKEN:
         assert PAYMENT_MOVES[state] <= MONEY_TAKEN
+
+
+def test_a_payout_is_open_until_the_provider_has_its_share_or_there_is_none() -> None:
+    seen_to = {
+        PayoutStatus.PAID,
+        PayoutStatus.PARTIALLY_REVERSED,
+        PayoutStatus.REVERSED,
+        PayoutStatus.CANCELLED,
+    }
+    assert PAYOUT_OPEN | seen_to == set(PayoutStatus)
+    assert PAYOUT_OPEN.isdisjoint(seen_to)
+
+
+def test_only_a_rejection_by_the_provider_ends_as_rejected() -> None:
+    ends = {reason: ends_as(reason) for reason in [*StatusReason, None]}
+    assert ends.pop(StatusReason.REJECTED_BY_PROVIDER) is BookingStatus.REJECTED
+    assert set(ends.values()) == {BookingStatus.CANCELLED}

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
@@ -13,9 +14,9 @@ from activities.stripe_gateway import StripeGateway
 from models.bookings import Booking, Session
 from models.database import Database
 from models.keys import row_id_for
-from models.payments import Payment, Payout, Refund
+from models.payments import BankPayout, Dispute, Payment, Payout, Refund
 from models.records import AuditEvent
-from models.states import BookingStatus, PayoutStatus, RefundStatus, Role
+from models.states import BankPayoutStatus, BookingStatus, DisputeStatus, PayoutStatus, RefundStatus, Role
 from models.transitions import MACHINES, Change, IllegalMove, Row, move
 from settings import PolicyDefaults
 from tests.support.shop import Shop
@@ -41,12 +42,15 @@ async def rows(shop: Shop, database: Database, gateway: StripeGateway) -> Callab
         Payment: payment.id,
         Refund: row_id_for(payment.id, "refund"),
         Payout: row_id_for(booking.id, "payout"),
+        Dispute: row_id_for(payment.id, "dispute"),
+        BankPayout: row_id_for(payment.id, "bank_payout"),
     }
 
     async def on(table: type[Row], work: Callable[[AsyncSession, Row, Change], Awaitable[None]]) -> None:
         async def then_undo(session: AsyncSession) -> None:
-            session.add_all(_money(booking, payment))
-            await session.flush()
+            for row in _money(booking, payment):
+                session.add(row)
+                await session.flush()
             await work(session, await session.get_one(table, ids[table]), Change(booking.id, NOW))
             raise Undone
 
@@ -56,27 +60,39 @@ async def rows(shop: Shop, database: Database, gateway: StripeGateway) -> Callab
     return on
 
 
-def _money(booking: Booking, payment: Payment) -> list[Payout | Refund]:
-    return [
-        Refund(
-            id=row_id_for(payment.id, "refund"),
-            booking_id=booking.id,
-            payment_id=payment.id,
-            status=RefundStatus.PENDING,
-            amount=1,
-            currency="eur",
-        ),
-        Payout(
-            id=row_id_for(booking.id, "payout"),
-            booking_id=booking.id,
-            provider_id=booking.provider_id,
-            status=PayoutStatus.HELD,
-            amount=1,
-            platform_fee=0,
-            currency="eur",
-            due_at=NOW,
-        ),
-    ]
+def _money(booking: Booking, payment: Payment) -> list[Row]:
+    money: dict[str, Any] = {"booking_id": booking.id, "amount": 1, "currency": "eur"}
+    payout_id = row_id_for(booking.id, "payout")
+    payout = Payout(
+        id=payout_id,
+        provider_id=booking.provider_id,
+        status=PayoutStatus.HELD,
+        platform_fee=0,
+        due_at=NOW,
+        **money,
+    )
+    refund = Refund(
+        id=row_id_for(payment.id, "refund"), payment_id=payment.id, status=RefundStatus.PENDING, **money
+    )
+    dispute = Dispute(
+        id=row_id_for(payment.id, "dispute"),
+        payment_id=payment.id,
+        status=DisputeStatus.OPEN,
+        dispute_id=f"dp_{booking.id}",
+        **money,
+    )
+    return [payout, refund, dispute, _bank_payout(payment, payout_id, money)]
+
+
+def _bank_payout(payment: Payment, payout_id: UUID, money: dict[str, Any]) -> BankPayout:
+    return BankPayout(
+        id=row_id_for(payment.id, "bank_payout"),
+        payout_id=payout_id,
+        number=1,
+        status=BankPayoutStatus.PENDING,
+        account=f"acct_{payment.id}",
+        **money,
+    )
 
 
 async def _put(session: AsyncSession, row: Row, status: Any) -> None:
