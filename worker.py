@@ -24,11 +24,25 @@ from activities.wiring import Activities, build
 from models.database import Database
 from observability import configure_logging
 from settings import PolicyDefaults, StripeSettings, WorkerSettings
+from workflows.aftercare import AftercareWorkflow
 from workflows.booking import BookingWorkflow
+from workflows.classes import ClassWorkflow
 from workflows.contracts import BOOKINGS_QUEUE, RELAY_WORKFLOW_ID, STRIPE_QUEUE
+from workflows.oversight import LedgerAuditWorkflow, ReconciliationWorkflow
 from workflows.relay import RelayWorkflow
+from workflows.settlement import SettlementWorkflow
 
 log = structlog.get_logger()
+
+WORKFLOWS: Final = (
+    BookingWorkflow,
+    AftercareWorkflow,
+    SettlementWorkflow,
+    ClassWorkflow,
+    RelayWorkflow,
+    ReconciliationWorkflow,
+    LedgerAuditWorkflow,
+)
 
 GRACEFUL_STOP: Final = timedelta(seconds=25)
 CONCURRENT_ACTIVITIES: Final = 50
@@ -50,7 +64,7 @@ def workers(
     bookings = Worker(
         client,
         task_queue=BOOKINGS_QUEUE,
-        workflows=[BookingWorkflow, RelayWorkflow],
+        workflows=WORKFLOWS,
         activities=activities.on_bookings_queue,
         max_cached_workflows=CACHED_WORKFLOWS,
         **shared,
