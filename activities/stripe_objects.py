@@ -41,6 +41,27 @@ class CreateIntent(Request):
     customer: str
     capture_method: Literal["manual", "automatic"]
     transfer_group: str
+    setup_future_usage: Literal["off_session"] | None = None
+    """Keep the card, so that it can be authorized again with nobody there."""
+
+
+class ConfirmIntent(Request):
+    """Charge a kept card with nobody there (a merchant-initiated transaction)."""
+
+    payment_intent: str
+    payment_method: str
+
+
+class CreateSetup(Request):
+    """A SetupIntent: the card is kept now and authorized nearer the date."""
+
+    customer: str
+
+
+class CancelSetup(Request):
+    """Cancel a SetupIntent that no card was given to."""
+
+    setup_intent: str
 
 
 class CaptureIntent(Request):
@@ -169,6 +190,8 @@ class Intent(StripeObject):
     charge: Charge | None
     refused_code: str | None
     cancellation_reason: str | None
+    payment_method: str | None = None
+    setup_future_usage: str | None = None
 
     @property
     def refused(self) -> bool:
@@ -193,6 +216,38 @@ class Intent(StripeObject):
             charge=Charge.read(charge) if isinstance(charge, dict) else None,
             refused_code=_get(raw["last_payment_error"], "code"),
             cancellation_reason=raw["cancellation_reason"],
+            payment_method=_id(_get(raw, "payment_method")),
+            setup_future_usage=_get(raw, "setup_future_usage"),
+        )
+
+
+class Setup(StripeObject):
+    """A SetupIntent. The client secret is for the client alone: never stored or logged."""
+
+    status: str
+    livemode: bool
+    customer: str | None
+    payment_method: str | None
+    client_secret: str | None = Field(default=None, repr=False)
+    refused_code: str | None
+
+    @property
+    def refused(self) -> bool:
+        """The last card was refused, and another may be tried (TRAPS 7)."""
+        return self.status == "requires_payment_method" and self.refused_code is not None
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        """From Stripe's setup intent."""
+        return cls(
+            id=raw["id"],
+            metadata=raw["metadata"] or {},
+            status=raw["status"],
+            livemode=raw["livemode"],
+            customer=_id(raw["customer"]),
+            payment_method=_id(raw["payment_method"]),
+            client_secret=raw["client_secret"],
+            refused_code=_get(raw["last_setup_error"], "code"),
         )
 
 

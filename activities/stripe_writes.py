@@ -7,14 +7,18 @@ from activities.operations import Write
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import (
     CancelIntent,
+    CancelSetup,
     CaptureIntent,
+    ConfirmIntent,
     CreateCustomer,
     CreateIntent,
     CreateRefund,
+    CreateSetup,
     CreateTransfer,
     Customer,
     Intent,
     RefundObject,
+    Setup,
     Transfer,
 )
 
@@ -28,6 +32,9 @@ class StripeWrites:
         self.intent = Write(
             "intent", CreateIntent, self._create_intent, gateway.find_intent, self._adopt_intent
         )
+        self.confirm = Write("confirm", ConfirmIntent, self._confirm, self._find_confirmed)
+        self.setup = Write("setup", CreateSetup, self._create_setup, gateway.find_setup, self._adopt_setup)
+        self.cancel_setup = Write("cancel_setup", CancelSetup, self._cancel_setup, self._find_cancelled_setup)
         self.capture = Write("capture", CaptureIntent, self._capture, self._find_captured)
         self.cancel = Write("cancel", CancelIntent, self._cancel, self._find_cancelled)
         self.refund = Write("refund", CreateRefund, self._refund, self._find_refund)
@@ -50,6 +57,29 @@ class StripeWrites:
         )
         ours = intent.metadata.get("booking_id") == request.metadata.get("booking_id")
         return intent if same and ours else None
+
+    async def _confirm(self, request: ConfirmIntent, key: str) -> Intent:
+        return await self._gateway.confirm_intent(request, key=key)
+
+    async def _find_confirmed(self, request: ConfirmIntent, _key: str, _since: datetime) -> Intent | None:
+        """An intent that stands is confirmed, by us or by the client who was asked to."""
+        intent = await self._gateway.retrieve_intent(request.payment_intent)
+        return intent if intent.status in ("requires_capture", "succeeded") else None
+
+    async def _create_setup(self, request: CreateSetup, key: str) -> Setup:
+        return await self._gateway.create_setup(request, key=key)
+
+    async def _adopt_setup(self, request: CreateSetup, setup_id: str) -> Setup | None:
+        setup = await self._gateway.retrieve_setup(setup_id)
+        ours = setup.metadata.get("booking_id") == request.metadata.get("booking_id")
+        return setup if ours and setup.customer == request.customer else None
+
+    async def _cancel_setup(self, request: CancelSetup, key: str) -> Setup:
+        return await self._gateway.cancel_setup(request, key=key)
+
+    async def _find_cancelled_setup(self, request: CancelSetup, _key: str, _since: datetime) -> Setup | None:
+        setup = await self._gateway.retrieve_setup(request.setup_intent)
+        return setup if setup.status == "canceled" else None
 
     async def _capture(self, request: CaptureIntent, key: str) -> Intent:
         return await self._gateway.capture_intent(request, key=key)
