@@ -89,12 +89,12 @@ class Caretaker(Mechanics):
         self._attention.check(resolve)
 
     async def _ordered(self, order: Order) -> Answer:
+        if self._over:
+            raise ApplicationError("The booking's workflow has ended.", type="gone")
         errand = self._errands.add(order)
         await workflow.wait_condition(lambda: errand.done or self._over or self._attention.parked is not None)
         if errand.refusal:
             raise ApplicationError(errand.detail, type=errand.refusal)
-        if self._over and not errand.done:
-            raise ApplicationError("The booking's workflow has ended.", type="gone")
         return self._answer()
 
     def _refuse_early(self, order: Order) -> None:
