@@ -1,57 +1,22 @@
-"""What people may do to a booking: said to its workflow, answered from Postgres.
+"""What people ask of a booking: said to its workflow, answered from Postgres."""
 
-Repeating what is already in effect answers with the booking as it is, also after the workflow's end.
-"""
-
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio.client import WorkflowHandle
-
 from api import queries, sagas
 from api.auth import Caller
 from api.dependencies import Dependencies
+from api.effects import Action
 from api.errors import Code, Problem
-from models.bookings import Booking
-from models.states import TERMINAL_BOOKING, BookingStatus, ReportedOutcome, Role
-from workflows.booking import BookingWorkflow
+from models.states import TERMINAL_BOOKING, BookingStatus, Role
 from workflows.contracts import Actor, Decide, Wish
-from workflows.wishes import CANCELLED_BY
 
 ONCE: Final = "once"
 
-Say = Callable[[WorkflowHandle[BookingWorkflow, Any], Decide, str], Awaitable[Any]]
+Say = Callable[[Decide, str], Awaitable[Any]]
 """Sends an update, with who decides on what they were shown, under an update id."""
-
-
-@dataclass(frozen=True)
-class Action:
-    """One thing that can be done; `results` are the final states in which it is in effect.
-
-    `kind` is what can be left as word for a workflow that no worker runs just now. Such a wish is one
-    however often it is made, so its update has one id.
-    """
-
-    route: str
-    done: str
-    results: frozenset[BookingStatus]
-    kind: ReportedOutcome | None = None
-
-
-CANCEL: Final = Action(
-    "cancel",
-    "cancelled",
-    frozenset({BookingStatus.CANCELLED, BookingStatus.FORFEIT}),
-    ReportedOutcome.CANCELLED,
-)
-COMPLETE: Final = Action(
-    "complete", "completed", frozenset({BookingStatus.COMPLETED}), ReportedOutcome.COMPLETED
-)
-RESOLVE: Final = Action("resolve", "resolved", frozenset())
 
 
 @dataclass(frozen=True)
@@ -84,74 +49,90 @@ def actor_of(caller: Caller) -> Actor:
 
 
 async def tell(
-    deps: Dependencies, caller: Caller, booking_id: UUID, action: Action, say: Say, *, key: str | None
+    deps: Dependencies, caller: Caller, booking_id: UUID, action: Action, *says: Say, key: str | None
 ) -> Told:
-    """Say something to a booking and wait for its answer.
+    """Say something to a booking and wait for its answer; the second `says` is for when its workflow is over.
 
     Raises:
         Problem: the booking refuses, is not the caller's, or cannot be told now.
     """
     record = await find(deps, booking_id, caller)
-    if record.booking.status in action.results:
+    if action.in_effect(record, caller):
         return Told(record)
     try:
-        await _say(deps, caller, booking_id, action, say, key=key)
+        await _say(deps, caller, booking_id, action, says, key=key)
     except (sagas.Unreachable, sagas.NoAnswer):
         raise Problem(Code.UNAVAILABLE, booking_id=booking_id) from None
     except sagas.Gone:
-        return Told(_in_effect(await find(deps, booking_id, caller), action))
-    record = await find(deps, booking_id, caller)
-    if action.kind is None:
+        return Told(_ended(await find(deps, booking_id, caller), action, caller))
+    return _told(await find(deps, booking_id, caller), action, caller)
+
+
+def _told(record: queries.BookingRecord, action: Action, caller: Caller) -> Told:
+    if not action.outcome:
         return Told(record)
     if record.booking.status in TERMINAL_BOOKING:
-        return Told(_in_effect(record, action))
-    return Told(record, answered=False)
+        return Told(_ended(record, action, caller))
+    return Told(record, answered=action.in_effect(record, caller))
 
 
 async def _say(
-    deps: Dependencies, caller: Caller, booking_id: UUID, action: Action, say: Say, *, key: str | None
+    deps: Dependencies,
+    caller: Caller,
+    booking_id: UUID,
+    action: Action,
+    says: Sequence[Say],
+    *,
+    key: str | None,
 ) -> None:
-    handle = sagas.handle_of(deps.temporal, booking_id)
-    if action.kind is None:
-        # Ops never queue behind those whose wishes wait for ops.
-        told_as = sagas.update_id(action.route, caller.subject, booking_id, key)
-        await sagas.answered(deps.temporal, booking_id, say(handle, Decide(actor=actor_of(caller)), told_as))
+    told_as = sagas.update_id(
+        action.route, caller.subject, booking_id, key or (ONCE if action.once else None)
+    )
+    if not action.queued:
+        await _ask(deps, booking_id, says, Decide(actor=actor_of(caller)), told_as)
         return
-    told_as = sagas.update_id(action.route, caller.subject, booking_id, key or ONCE)
     async with deps.turns.take(booking_id):
         record = await find(deps, booking_id, caller)
-        if record.booking.status in action.results:
+        if action.in_effect(record, caller):
             return
         unconfirmed = record.booking.status is BookingStatus.PENDING
         decide = Decide(actor=actor_of(caller), unconfirmed=unconfirmed)
         try:
-            await sagas.answered(deps.temporal, booking_id, say(handle, decide, told_as))
+            await _ask(deps, booking_id, says, decide, told_as)
         except sagas.NoAnswer:
+            if action.kind is None:
+                raise
             # Without a worker nobody has accepted the update: the word is left, durably (ADR 0010).
+            handle = sagas.handle_of(deps.temporal, booking_id)
             await sagas.leave_word(handle, Wish(kind=action.kind, decide=decide))
 
 
-async def keep_words(deps: Dependencies, caller: Caller, booking_id: UUID, words: str) -> None:
-    """Remember what the one who cancelled, or is about to, had to say: the first words."""
-    underway = Booking.status.not_in(TERMINAL_BOOKING)
-    their_doing = underway | (Booking.status_reason == CANCELLED_BY[caller.role])
+async def _ask(
+    deps: Dependencies, booking_id: UUID, says: Sequence[Say], decide: Decide, told_as: str
+) -> None:
+    """Ask whoever is still there to be asked: the booking's own workflow, then what comes after it."""
+    *earlier, last = says
+    for say in earlier:
+        try:
+            await sagas.answered(deps.temporal, booking_id, say(decide, told_as))
+        except sagas.Gone:
+            continue
+        return
+    await sagas.answered(deps.temporal, booking_id, last(decide, told_as))
 
-    async def work(session: AsyncSession) -> None:
-        await session.execute(
-            update(Booking)
-            .where(Booking.id == booking_id, their_doing, Booking.cancellation_note.is_(None))
-            .values(cancellation_note=words)
-        )
 
-    await deps.database.run(work)
+def _ended(record: queries.BookingRecord, action: Action, caller: Caller) -> queries.BookingRecord:
+    """The booking whose workflow is over, if what was asked came to be.
 
-
-def _in_effect(record: queries.BookingRecord, action: Action) -> queries.BookingRecord:
-    status = record.booking.status
-    if status in action.results:
+    Raises:
+        Problem: it did not.
+    """
+    if action.in_effect(record, caller):
         return record
+    status, payout = record.booking.status, record.payout
     if status not in TERMINAL_BOOKING:
         # Its workflow ended before it did: the reconciler starts it again.
         raise Problem(Code.UNAVAILABLE, booking_id=record.booking.id)
-    detail = f"A booking that is {status} cannot be {action.done}."
+    paid_out = "" if action.outcome or payout is None else f" and whose payout is {payout.status}"
+    detail = f"A booking that is {status}{paid_out} cannot be {action.done}."
     raise Problem(Code.INVALID_STATE, detail, booking_id=record.booking.id)

@@ -17,7 +17,17 @@ from temporalio.service import RetryConfig
 
 from activities.inbox import Inbox
 from activities.stripe_gateway import StripeGateway
-from api import bookings, health, openapi, providers, services, webhooks
+from api import (
+    bookings,
+    contesting,
+    deciding,
+    health,
+    openapi,
+    providers,
+    services,
+    sessions,
+    webhooks,
+)
 from api.auth import Authenticator
 from api.dependencies import Dependencies
 from api.handlers import add_handlers
@@ -99,7 +109,7 @@ def _assemble(lifespan: Lifespan | None = None) -> FastAPI:
         openapi_tags=openapi.TAGS,
         lifespan=lifespan,
     )
-    for module in (services, bookings, providers, webhooks, health):
+    for module in (services, sessions, bookings, deciding, contesting, providers, webhooks, health):
         app.include_router(module.router)
     # The last added runs first: a refused body, too, has an id, a log line and a count.
     app.add_middleware(BodyLimit)

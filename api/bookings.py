@@ -1,16 +1,16 @@
-"""Bookings over HTTP: thin routes; what they do lives in `starting`, `actions` and `confirming`."""
+"""Bookings over HTTP: thin routes; what they do lives in `starting`, `confirming` and `checkout`."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response, status
 
 from api import queries, quoting
-from api.actions import CANCEL, COMPLETE, RESOLVE, Told, actor_of, find, keep_words, tell
-from api.auth import Caller
+from api.actions import find
+from api.answering import OWNED
 from api.checkout import checkout_if_any, fresh_checkout
 from api.confirming import confirm
-from api.dependencies import Anyone, AsClient, AsOps, Deps, IdempotencyKey
+from api.dependencies import Anyone, AsClient, Deps, IdempotencyKey
 from api.errors import RETRY_SOON, Code, documented
 from api.paging import Paged, Position
 from api.presenting import present
@@ -18,32 +18,18 @@ from api.schemas import (
     BOOKING_EXAMPLE,
     BookingPage,
     BookingResource,
-    CancelBooking,
     CancellationQuote,
     CheckoutPart,
     ConfirmPayment,
     NewBooking,
     PendingBooking,
-    ResolveStep,
     Utc,
 )
 from api.starting import Booked, Order, book
 from models.keys import workflow_id_for
 from models.states import BookingStatus
-from workflows.booking import BookingWorkflow
-from workflows.contracts import Resolve
 
 router = APIRouter(prefix="/api/bookings", tags=["bookings"])
-
-OWNED: Final = (Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.BOOKING_NOT_READY, Code.VALIDATION_FAILED)
-DECIDED: Final = (*OWNED, Code.FORBIDDEN, Code.INVALID_REQUEST, Code.INVALID_STATE, Code.TOO_LATE)
-
-UNDERWAY: Final[dict[int | str, dict[str, Any]]] = {
-    status.HTTP_202_ACCEPTED: {
-        "model": BookingResource,
-        "description": "Not answered in time; look again at `Location`, or repeat the request",
-    }
-}
 
 
 def _example(description: str) -> dict[str, Any]:
@@ -67,7 +53,10 @@ def _example(description: str) -> dict[str, Any]:
             Code.UNAUTHENTICATED,
             Code.FORBIDDEN,
             Code.NOT_FOUND,
+            Code.CLASS_NOT_FOUND,
             Code.SLOT_TAKEN,
+            Code.CAPACITY_FULL,
+            Code.ALREADY_BOOKED,
             Code.AMOUNT_MISMATCH,
             Code.IDEMPOTENCY_KEY_REUSED,
             Code.INVALID_STATE,
@@ -80,7 +69,7 @@ def _example(description: str) -> dict[str, Any]:
 async def create_booking(
     wanted: NewBooking, caller: AsClient, deps: Deps, response: Response, key: IdempotencyKey = None
 ) -> BookingResource | PendingBooking:
-    """Take the slot and open its payment. The seat is held from now until `expires_at`."""
+    """Take the slot, or a seat in a class, and open its payment. It is held from now until `expires_at`."""
     booked = await book(deps, Order.of(caller, wanted, key))
     response.headers["Location"] = f"/api/bookings/{booked.booking_id}"
     response.status_code = _status_of(booked)
@@ -149,7 +138,11 @@ async def confirm_booking(payment: ConfirmPayment, caller: AsClient, deps: Deps)
     return present(await confirm(deps, caller, payment.payment_intent_id), caller)
 
 
-@router.get("/{booking_id}", summary="Look at a booking", responses=documented(*OWNED, Code.SLOT_TAKEN))
+@router.get(
+    "/{booking_id}",
+    summary="Look at a booking",
+    responses=documented(*OWNED, Code.SLOT_TAKEN, Code.CAPACITY_FULL),
+)
 async def get_booking(booking_id: UUID, caller: Anyone, deps: Deps) -> BookingResource:
     """The booking as it stands; one that was refused after a 202 answers with its refusal."""
     return present(await find(deps, booking_id, caller), caller)
@@ -173,80 +166,3 @@ async def get_checkout(booking_id: UUID, caller: AsClient, deps: Deps) -> Checko
 async def get_cancellation_quote(booking_id: UUID, caller: Anyone, deps: Deps) -> CancellationQuote:
     """What would be kept and given back if the caller cancelled now."""
     return quoting.quote(await find(deps, booking_id, caller), caller, deps.now())
-
-
-@router.post(
-    "/{booking_id}/complete",
-    summary="Say that the session has happened",
-    responses=UNDERWAY | documented(*DECIDED),
-)
-async def complete_booking(
-    booking_id: UUID, caller: Anyone, deps: Deps, response: Response, key: IdempotencyKey = None
-) -> BookingResource:
-    """From the session's start on: captures the money and starts the payout hold."""
-    told = await tell(
-        deps,
-        caller,
-        booking_id,
-        COMPLETE,
-        lambda handle, decide, told_as: handle.execute_update(BookingWorkflow.complete, decide, id=told_as),
-        key=key,
-    )
-    return _show(told, caller, response)
-
-
-@router.post("/{booking_id}/cancel", summary="Cancel", responses=UNDERWAY | documented(*DECIDED))
-async def cancel_booking(
-    booking_id: UUID,
-    caller: Anyone,
-    deps: Deps,
-    *,
-    response: Response,
-    why: CancelBooking | None = None,
-    key: IdempotencyKey = None,
-) -> BookingResource:
-    """Money goes back as the booking's policy says; see the quote."""
-    told = await tell(
-        deps,
-        caller,
-        booking_id,
-        CANCEL,
-        lambda handle, decide, told_as: handle.execute_update(BookingWorkflow.cancel, decide, id=told_as),
-        key=key,
-    )
-    if why is not None and why.reason:
-        await keep_words(deps, caller, booking_id, why.reason)
-    return _show(told, caller, response)
-
-
-@router.post(
-    "/{booking_id}/resolve", summary="Decide about a parked step", responses=UNDERWAY | documented(*DECIDED)
-)
-async def resolve_step(
-    booking_id: UUID,
-    decision: ResolveStep,
-    caller: AsOps,
-    deps: Deps,
-    *,
-    response: Response,
-    key: IdempotencyKey = None,
-) -> BookingResource:
-    """Retry it, adopt what exists at Stripe, or abort the booking."""
-    resolve = Resolve(actor=actor_of(caller), **decision.model_dump())
-    told = await tell(
-        deps,
-        caller,
-        booking_id,
-        RESOLVE,
-        lambda handle, _, told_as: handle.execute_update(BookingWorkflow.resolve, resolve, id=told_as),
-        key=key,
-    )
-    return _show(told, caller, response)
-
-
-def _show(told: Told, caller: Caller, response: Response) -> BookingResource:
-    if not told.answered:
-        response.status_code = status.HTTP_202_ACCEPTED
-        response.headers["Location"] = f"/api/bookings/{told.record.booking.id}"
-        response.headers.update(RETRY_SOON)
-    return present(told.record, caller)

@@ -7,7 +7,9 @@ from uuid import UUID
 from activities.errors import Failure, StripeFailure
 from api import queries, sagas
 from api.auth import Caller
+from api.checkout import repairable
 from api.dependencies import Dependencies
+from api.effects import STANDS
 from api.errors import Code, Problem
 from models.bookings import Booking
 from models.states import BookingStatus
@@ -16,14 +18,15 @@ from workflows.booking import BookingWorkflow
 PAID: Final = frozenset({"requires_capture", "succeeded"})
 """Stripe's statuses of an intent whose money is there."""
 
+SETUP: Final = "seti_"
+"""How Stripe's ids of SetupIntents begin."""
+
 ASKS: Final = 2
 """A payment that was made while the workflow asked Stripe is seen when it asks again; one that still
 does not confirm the booking then is not the one that was asked for."""
 
-STANDS: Final = frozenset(
-    {BookingStatus.CONFIRMED, BookingStatus.COMPLETED, BookingStatus.NO_SHOW, BookingStatus.FORFEIT}
-)
-"""Confirmed, now or once."""
+PAID_FOR: Final = STANDS | {BookingStatus.AWAITING_APPROVAL}
+"""The client has done its part, now or once."""
 
 
 async def confirm(deps: Dependencies, caller: Caller, intent_id: str) -> queries.BookingRecord:
@@ -34,14 +37,19 @@ async def confirm(deps: Dependencies, caller: Caller, intent_id: str) -> queries
     """
     record = await _of_intent(deps, caller, intent_id)
     for _ in range(ASKS):
-        if record.booking.status is BookingStatus.PENDING:
+        if _waits(record):
             record = await _asked(deps, caller, record, intent_id)
-    if record.booking.status in STANDS:
+    if record.booking.status in PAID_FOR:
         return record
     if record.booking.status is BookingStatus.PENDING:
         raise Problem(_obstacle(record.booking), booking_id=record.booking.id)
     detail = f"The booking is {record.booking.status}."
     raise Problem(Code.INVALID_STATE, detail, booking_id=record.booking.id)
+
+
+def _waits(record: queries.BookingRecord) -> bool:
+    """Whether the booking still has to hear of a payment; of a refused card that was repaired, too."""
+    return record.booking.status is BookingStatus.PENDING or repairable(record)
 
 
 def _obstacle(booking: Booking) -> Code:
@@ -67,12 +75,12 @@ async def _asked(
     try:
         async with deps.turns.take(booking_id):
             record = await _of_intent(deps, caller, intent_id)
-            if record.booking.status is BookingStatus.PENDING:
+            if _waits(record):
                 await _ask(deps, booking_id)
                 record = await _of_intent(deps, caller, intent_id)
     except (sagas.NoAnswer, sagas.Unreachable):
         raise Problem(Code.BOOKING_CONFIRM_FAILED, booking_id=booking_id) from None
-    if record.booking.status is BookingStatus.PENDING:
+    if _waits(record):
         await _check_paid(deps, booking_id, intent_id)
     return record
 
@@ -92,9 +100,18 @@ async def _check_paid(deps: Dependencies, booking_id: UUID, intent_id: str) -> N
         Problem: not paid, or Stripe does not say.
     """
     try:
-        intent = await deps.gateway.retrieve_intent(intent_id)
+        kept = intent_id.startswith(SETUP)
+        status = await (_setup_status if kept else _intent_status)(deps, intent_id)
     except StripeFailure:
         raise Problem(Code.BOOKING_CONFIRM_FAILED, booking_id=booking_id) from None
-    if intent.status not in PAID:
-        detail = f"The payment has not succeeded yet: it is {intent.status}."
+    if status not in PAID:
+        detail = f"The payment has not succeeded yet: it is {status}."
         raise Problem(Code.PAYMENT_NOT_SUCCEEDED, detail, booking_id=booking_id)
+
+
+async def _intent_status(deps: Dependencies, intent_id: str) -> str:
+    return (await deps.gateway.retrieve_intent(intent_id)).status
+
+
+async def _setup_status(deps: Dependencies, setup_id: str) -> str:
+    return (await deps.gateway.retrieve_setup(setup_id)).status

@@ -86,6 +86,7 @@ def only(*roles: Role) -> Callable[[Caller], Awaitable[Caller]]:
 Anyone = Annotated[Caller, Depends(caller)]
 """Signed in, in any role."""
 AsClient = Annotated[Caller, Depends(only(Role.CLIENT))]
+AsProvider = Annotated[Caller, Depends(only(Role.PROVIDER))]
 AsOps = Annotated[Caller, Depends(only(Role.OPS))]
 AsSeller = Annotated[Caller, Depends(only(Role.PROVIDER, Role.OPS))]
 

@@ -10,46 +10,43 @@ from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import Price
 from api.errors import Code, FieldError, Problem
 from api.service_schemas import Priced
+from models.catalogue import PayoutSchedule
 from models.policy import MERCHANT_INITIATED_WINDOW, Policy
 from settings import PolicyDefaults
 
 NOT_OFFERED_YET: Final[dict[str, frozenset[str]]] = {
-    "approval": frozenset({"provider"}),
-    "authorization_expiry": frozenset({"reauthorize"}),
-    "payout_schedule": frozenset({"manual"}),
     "calendar": frozenset({"calcom"}),
     "meeting": frozenset({"jitsi"}),
 }
 """Rules that the vocabulary has and no code follows yet: refused rather than ignored."""
 
 
-def check_capacity(capacity: int) -> None:
-    """Refuse classes, which cannot be put up yet.
-
-    Raises:
-        Problem: 422 `policy_invalid`.
-    """
-    if capacity > 1:
-        raise _invalid("capacity", "more than one seat is not offered yet")
-
-
-def check_rules(own: dict[str, Any], defaults: PolicyDefaults, duration: timedelta) -> dict[str, Any]:
+def check_rules(
+    own: dict[str, Any], defaults: PolicyDefaults, duration: timedelta, schedule: PayoutSchedule
+) -> dict[str, Any]:
     """A service's own rules in canonical form, if they make sense with the defaults.
+
+    The provider's account decides who sends its balance to the bank: a rule that says otherwise would
+    leave money lying there, or wait for ever. Without a rule, the account's own `schedule` is one.
 
     Raises:
         Problem: 422 `policy_invalid`, saying why.
     """
+    rules = {"payout_schedule": schedule.value, **own}
     try:
-        policy = defaults.resolve(own)
+        policy = defaults.resolve(rules)
     except ValidationError as error:
         raise _unreadable(error) from None
     for rule, values in NOT_OFFERED_YET.items():
         if getattr(policy, rule) in values:
             raise _invalid(rule, f"{getattr(policy, rule)} is not offered yet")
     if policy.min_attendance > 1:
-        raise _invalid("min_attendance", "classes are not offered yet")
+        raise _invalid("min_attendance", "more than one is not offered yet")
+    if policy.payout_schedule != schedule:
+        raise _invalid("payout_schedule", f"the provider's account is paid out on the {schedule} schedule")
     _check_lead(policy, duration)
-    return policy.model_dump(mode="json", include=set(own))
+    named = rules if schedule is PayoutSchedule.MANUAL else own
+    return policy.model_dump(mode="json", include=set(named))
 
 
 def _check_lead(policy: Policy, duration: timedelta) -> None:
@@ -105,6 +102,5 @@ def _unreadable(error: ValidationError) -> Problem:
 
 
 def _invalid(rule: str, message: str) -> Problem:
-    field = f"body.{rule}" if rule == "capacity" else f"body.policy.{rule}"
-    errors = [FieldError(field=field, message=message)]
+    errors = [FieldError(field=f"body.policy.{rule}", message=message)]
     return Problem(Code.POLICY_INVALID, f"{rule}: {message}", errors=errors)

@@ -16,7 +16,11 @@ Requests that create or decide something take an `Idempotency-Key`; repeating on
 """
 TAGS: Final = [
     {"name": "services", "description": "What can be booked, for how much, and when."},
-    {"name": "bookings", "description": "Booking, paying, cancelling, completing."},
+    {"name": "classes", "description": "Sessions with more than one seat: put up, called off, held."},
+    {
+        "name": "bookings",
+        "description": "Booking, paying, moving, cancelling, completing, contesting, refunding.",
+    },
     {"name": "providers", "description": "Registering as a provider and getting ready to be paid."},
     {"name": "webhooks", "description": "For Stripe; authenticated by signature alone."},
     {"name": "operation", "description": "For whoever runs this."},

@@ -8,14 +8,16 @@ from api.schemas import (
     AttentionPart,
     BookingResource,
     CheckoutPart,
+    HeldBecause,
     PaymentPart,
     PayoutPart,
     SessionPart,
 )
 from models.keys import workflow_id_for
 from models.money import Split, split
+from models.payments import Payout
 from models.policy import Policy
-from models.states import MONEY_TAKEN, PaymentStatus, Role
+from models.states import MONEY_TAKEN, PaymentStatus, PayoutStatus, Role
 
 BEING_LOOKED_INTO: Final = "Something needs a person; it is being looked into and nothing is lost."
 """What everybody but ops is told: the real message names other systems' ids and errors."""
@@ -38,10 +40,11 @@ def present(record: BookingRecord, caller: Caller, checkout: CheckoutPart | None
             status=record.session.status,
             starts_at=record.session.starts_at,
             ends_at=record.session.ends_at,
+            capacity=record.session.capacity,
         ),
         payment=_payment(record),
         payout=_payout(record),
-        reported_outcome=booking.reported_outcome,
+        reported_outcome=booking.reported_outcome or booking.claimed_outcome,
         attention=_attention(record, caller),
         expires_at=booking.expires_at,
         accepted_at=booking.accepted_at,
@@ -77,7 +80,10 @@ def _payment(record: BookingRecord) -> PaymentPart:
         platform_fee=divided.platform_fee,
         provider_share=divided.provider_share,
         payment_intent_id=payment.payment_intent_id,
+        setup_intent_id=payment.setup_intent_id,
         capture_before=payment.capture_before,
+        authorize_at=payment.authorize_at,
+        fix_by=payment.fix_by,
     )
 
 
@@ -86,8 +92,24 @@ def _payout(record: BookingRecord) -> PayoutPart | None:
     if payout is None:
         return None
     return PayoutPart(
-        status=payout.status, amount=payout.amount, due_at=payout.due_at, transfer_id=payout.transfer_id
+        status=payout.status,
+        amount=payout.amount,
+        debt_netted=payout.debt_netted,
+        transfer_amount=payout.amount - payout.debt_netted,
+        due_at=payout.due_at,
+        held_because=held_because(payout),
+        transfer_id=payout.transfer_id,
+        payout_id=record.bank_payout_id,
     )
+
+
+def held_because(payout: Payout) -> HeldBecause | None:
+    """Why the provider does not have its share yet; None when it has, or gets none."""
+    if payout.status is PayoutStatus.FROZEN:
+        return HeldBecause.OBJECTION if payout.objected_at else HeldBecause.DISPUTE
+    if payout.status is PayoutStatus.PROCESSING:
+        return HeldBecause.BANK if payout.transfer_id else HeldBecause.TRANSFER
+    return {PayoutStatus.HELD: HeldBecause.HOLD, PayoutStatus.BLOCKED: HeldBecause.ACCOUNT}.get(payout.status)
 
 
 def _attention(record: BookingRecord, caller: Caller) -> AttentionPart | None:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from api.schemas import Shape
 from api.text import Line
 from models.availability import MINUTES_PER_DAY, OpeningHours
+from models.catalogue import PayoutSchedule
 
 ZONES: Final = frozenset(available_timezones())
 AROUND_THE_CLOCK: Final = tuple(
@@ -51,6 +52,10 @@ class NewProvider(Shape):
     opening_hours: tuple[OpeningHours, ...] = Field(
         default=AROUND_THE_CLOCK, max_length=100, description="Default: around the clock"
     )
+    payout_schedule: PayoutSchedule = Field(
+        default=PayoutSchedule.AUTOMATIC,
+        description="Whether Stripe sends the account's balance to its bank by itself; fixed once registered",
+    )
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -60,6 +65,22 @@ class NewProvider(Shape):
                 if same_day and window.opens_minute <= other.opens_minute < window.closes_minute:
                     raise ValueError("two opening hours of one day overlap")
         return self
+
+
+class OpenDebt(Shape):
+    """What a provider owes from earlier bookings; it is netted from the next payouts."""
+
+    currency: str
+    amount: int = Field(description="Minor units")
+
+
+class BlockedPayout(Shape):
+    """A share that cannot be paid out until the provider's account can take it."""
+
+    booking_id: UUID
+    amount: int
+    currency: str
+    since: datetime | None
 
 
 class ProviderResource(Shape):
@@ -72,9 +93,12 @@ class ProviderResource(Shape):
     country: str
     opening_hours: list[OpeningHours]
     stripe_account_id: str | None
+    payout_schedule: PayoutSchedule
     transfers_active: bool
     payouts_enabled: bool
     ready: bool = Field(description="Whether the provider can be paid")
+    debts: list[OpenDebt] = Field(description="One for each currency in which something is owed")
+    blocked_payouts: list[BlockedPayout] = Field(description="At most a hundred, the oldest first")
     created_at: datetime
 
 

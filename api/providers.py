@@ -14,11 +14,13 @@ from api.auth import Caller
 from api.dependencies import AsSeller, Dependencies, Deps
 from api.errors import Code, Problem, documented
 from api.offering import stripe_problem
-from api.provider_schemas import NewProvider, Onboarding, ProviderResource
-from models.catalogue import AvailabilityRule, Provider
+from api.provider_schemas import BlockedPayout, NewProvider, Onboarding, OpenDebt, ProviderResource
+from models.catalogue import AvailabilityRule, PayoutSchedule, Provider
 from models.states import Role
 
 router = APIRouter(prefix="/api/providers", tags=["providers"])
+
+MOST_BLOCKED: Final = 100
 
 _PROVIDERS: Final = UUID("0d6d9f0a-52b7-4b52-8d5a-7f0c5a3f6a11")
 
@@ -100,6 +102,7 @@ async def _register(deps: Dependencies, subject: str, new: NewProvider) -> UUID:
             provider_id=str(provider_id),
             email=new.email,
             country=new.country,
+            manual_payouts=new.payout_schedule is PayoutSchedule.MANUAL,
             key=f"provider:{provider_id}:account",
         )
     except StripeFailure as failure:
@@ -153,6 +156,8 @@ async def _show(deps: Dependencies, provider_id: UUID) -> ProviderResource:
     async with deps.database.transaction() as session:
         provider = await session.get_one(Provider, provider_id)
         hours = await queries.opening_hours(session, provider_id)
+        debts = await queries.open_debts(session, provider_id)
+        blocked = await queries.blocked_payouts(session, provider_id, MOST_BLOCKED)
     return ProviderResource(
         id=provider.id,
         name=provider.name,
@@ -161,8 +166,19 @@ async def _show(deps: Dependencies, provider_id: UUID) -> ProviderResource:
         country=provider.country,
         opening_hours=hours,
         stripe_account_id=provider.stripe_account_id,
+        payout_schedule=provider.payout_schedule,
         transfers_active=provider.transfers_active,
         payouts_enabled=provider.payouts_enabled,
         ready=provider.transfers_active and provider.payouts_enabled,
+        debts=[OpenDebt(currency=currency, amount=amount) for currency, amount in debts],
+        blocked_payouts=[
+            BlockedPayout(
+                booking_id=payout.booking_id,
+                amount=payout.amount,
+                currency=payout.currency,
+                since=payout.blocked_at,
+            )
+            for payout in blocked
+        ],
         created_at=provider.created_at,
     )

@@ -14,19 +14,20 @@ from api.paging import Position
 from models.availability import OpeningHours, Span
 from models.bookings import Booking, BookingRequest, Session
 from models.catalogue import AvailabilityRule, Provider, Service
-from models.payments import Payment, Payout
+from models.payments import BankPayout, Dispute, Payment, Payout, ProviderDebt
 from models.records import StripeEvent
-from models.states import LIVE_SESSION, BookingStatus, Role
+from models.states import LIVE_SESSION, BookingStatus, DisputeStatus, PayoutStatus, Role
 
 
 @dataclass(frozen=True)
 class BookingRecord:
-    """A booking with what hangs on it; the payment is its latest."""
+    """A booking with what hangs on it; the payment is its latest, and so is what went to the bank."""
 
     booking: Booking
     session: Session
     payment: Payment
     payout: Payout | None
+    bank_payout_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,9 @@ async def booking(session: AsyncSession, booking_id: UUID, caller: Caller) -> Bo
 
 
 async def booking_paid_by(session: AsyncSession, intent_id: str, caller: Caller) -> BookingRecord | None:
-    """The caller's booking that this PaymentIntent pays for."""
-    of_intent = select(Payment.booking_id).where(Payment.payment_intent_id == intent_id)
+    """The caller's booking that this PaymentIntent pays for, or for which this SetupIntent keeps a card."""
+    theirs = (Payment.payment_intent_id == intent_id) | (Payment.setup_intent_id == intent_id)
+    of_intent = select(Payment.booking_id).where(theirs)
     return await _one(session, Booking.id.in_(of_intent) & visible_to(caller))
 
 
@@ -137,17 +139,53 @@ async def busy(
     return [Span(*row) for row in await session.execute(query)]
 
 
+async def open_dispute(session: AsyncSession, booking_id: UUID) -> Dispute | None:
+    """The dispute over a booking's charge that is not decided yet."""
+    disputes = select(Dispute).where(Dispute.booking_id == booking_id, Dispute.status == DisputeStatus.OPEN)
+    return (await session.scalars(disputes.limit(1))).one_or_none()
+
+
+async def open_debts(session: AsyncSession, provider_id: UUID) -> list[tuple[str, int]]:
+    """What a provider owes from earlier bookings, by currency, in minor units."""
+    open_amount = func.sum(ProviderDebt.raised - ProviderDebt.settled)
+    query = (
+        select(ProviderDebt.currency, open_amount)
+        .where(ProviderDebt.provider_id == provider_id, ProviderDebt.settled < ProviderDebt.raised)
+        .group_by(ProviderDebt.currency)
+        .order_by(ProviderDebt.currency)
+    )
+    return [(currency, int(amount)) for currency, amount in await session.execute(query)]
+
+
+async def blocked_payouts(session: AsyncSession, provider_id: UUID, limit: int) -> Sequence[Payout]:
+    """Payouts that wait for the provider's account, the oldest first."""
+    query = (
+        select(Payout)
+        .where(Payout.provider_id == provider_id, Payout.status == PayoutStatus.BLOCKED)
+        .order_by(Payout.blocked_at.nulls_first(), Payout.id)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
 async def inbox_pending(session: AsyncSession) -> int:
     """How many Stripe events are stored and not handled."""
     pending = select(func.count()).select_from(StripeEvent).where(StripeEvent.handled_at.is_(None))
     return await session.scalar(pending) or 0
 
 
-def _records() -> Select[Booking, Session, Payment, Payout]:
+def _records() -> Select[Booking, Session, Payment, Payout, str | None]:
     earlier = aliased(Payment)
     latest = select(func.max(earlier.number)).where(earlier.booking_id == Booking.id).scalar_subquery()
+    sent = (
+        select(BankPayout.stripe_payout_id)
+        .where(BankPayout.payout_id == Payout.id)
+        .order_by(BankPayout.number.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     return (
-        select(Booking, Session, Payment, Payout)
+        select(Booking, Session, Payment, Payout, sent)
         .join(Session, Session.id == Booking.session_id)
         .join(Payment, (Payment.booking_id == Booking.id) & (Payment.number == latest))
         .outerjoin(Payout, Payout.booking_id == Booking.id)

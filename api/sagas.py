@@ -22,13 +22,15 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import Code, Problem
-from models.keys import workflow_id_for
+from models.keys import aftercare_id_for, workflow_id_for
 from workflows.booking import BookingWorkflow
-from workflows.contracts import Ended, Opened, Wish
+from workflows.contracts import BOOKINGS_QUEUE, Answer, Ended, Message, Opened, Wish
+from workflows.followups import Aftermath, StartAftercare
 
 ANSWER_WITHIN: Final = timedelta(seconds=8)
 """How long a caller waits before it is told to come back (DESIGN section 3)."""
@@ -63,6 +65,43 @@ def update_id(route: str, subject: str, booking_id: UUID, key: str | None) -> st
 def handle_of(temporal: Client, booking_id: UUID) -> WorkflowHandle[BookingWorkflow, Any]:
     """The workflow of a booking, whichever run is its latest."""
     return temporal.get_workflow_handle_for(BookingWorkflow.run, workflow_id_for(booking_id))
+
+
+def say(handle: WorkflowHandle[Any, Any], update: str, message: Message, told_as: str) -> Awaitable[Any]:
+    """Send an update that answers with the booking's status."""
+    return handle.execute_update(update, message, id=told_as, result_type=Answer)
+
+
+def say_afterwards(
+    temporal: Client, booking_id: UUID, update: str, message: Message, told_as: str
+) -> Awaitable[Any]:
+    """The same to whoever sees to the booking's money after its workflow's end; nobody is started."""
+    return say(temporal.get_workflow_handle(aftercare_id_for(booking_id)), update, message, told_as)
+
+
+async def begin_aftercare(
+    temporal: Client, booking_id: UUID, update: str, message: Message, told_as: str
+) -> Any:
+    """The same, starting it where it is not running."""
+    start: WithStartWorkflowOperation[Any, Aftermath] = WithStartWorkflowOperation(
+        "Aftercare",
+        StartAftercare(booking_id=booking_id),
+        id=aftercare_id_for(booking_id),
+        task_queue=BOOKINGS_QUEUE,
+        result_type=Aftermath,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        static_summary=f"Aftercare of booking {booking_id}",
+    )
+    try:
+        return await temporal.execute_update_with_start_workflow(
+            update, message, start_workflow_operation=start, id=told_as, result_type=Answer
+        )
+    except BaseException as error:
+        # Without a connection the SDK never gets as far as keeping anything.
+        if not isinstance(error, RuntimeError):
+            _collect(start)
+        raise
 
 
 async def open_booking(temporal: Client, booking_id: UUID, start: Start, request_id: str) -> Opened:
@@ -159,7 +198,7 @@ def _refusal(error: WorkflowUpdateFailedError, booking_id: UUID) -> Problem | Go
     return Gone()
 
 
-def _collect(start: Start) -> None:
+def _collect(start: WithStartWorkflowOperation[Any, Any]) -> None:
     """Take what became of the start, which the SDK keeps apart and asyncio would report as lost."""
     asking = asyncio.ensure_future(start.workflow_handle())
     asking.add_done_callback(lambda done: done.cancelled() or done.exception())

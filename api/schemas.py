@@ -1,15 +1,16 @@
 """Bookings, as the API takes and shows them (DESIGN section 7). Amounts are integer minor units."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from api.text import Line, Prose
 from models.policy import PaymentPlan
 from models.states import BookingStatus, PaymentStatus, PayoutStatus, ReportedOutcome, SessionStatus
-from workflows.contracts import Action, Step
+from workflows.contracts import ACTIONS, Action, Step
 
 LARGEST_AMOUNT: Final = 99_999_999
 """Stripe takes at most eight digits."""
@@ -44,12 +45,23 @@ class NewBooking(Shape):
         json_schema_extra={"examples": [{"service_id": EXAMPLE_ID, "starts_at": "2026-12-01T10:00:00+01:00"}]}
     )
 
-    service_id: UUID
-    starts_at: Utc = Field(description="With an offset; a time of day alone would be ambiguous")
+    service_id: UUID | None = Field(default=None, description="Needed unless a class is named")
+    starts_at: Utc | None = Field(
+        default=None, description="With an offset; a time of day alone would be ambiguous"
+    )
+    session_id: UUID | None = Field(default=None, description="A class, instead of a time of one's own")
     checkout: Literal["payment_intent", "hosted", "embedded"] = "payment_intent"
     notes: Prose | None = Field(default=None, max_length=2000, description="For the provider")
     amount: Amount | None = None
     currency: Currency | None = None
+
+    @model_validator(mode="after")
+    def _when(self) -> Self:
+        if self.session_id is None and (self.service_id is None or self.starts_at is None):
+            raise ValueError("give a service_id and starts_at, or the session_id of a class")
+        if self.session_id is not None and self.starts_at is not None:
+            raise ValueError("a class starts when it starts: give no starts_at with its session_id")
+        return self
 
 
 class CancelBooking(Shape):
@@ -59,9 +71,11 @@ class CancelBooking(Shape):
 
 
 class ConfirmPayment(Shape):
-    """The payment that the client has just made."""
+    """The payment that the client has just made, or the card that it has just saved."""
 
-    payment_intent_id: Line = Field(min_length=1, max_length=255, examples=["pi_3Q…"])
+    payment_intent_id: Line = Field(
+        min_length=1, max_length=255, description="Or a SetupIntent's", examples=["pi_3Q…", "seti_1Q…"]
+    )
 
 
 class ResolveStep(Shape):
@@ -73,6 +87,19 @@ class ResolveStep(Shape):
     object_id: Line | None = Field(
         default=None, min_length=1, max_length=255, description="The Stripe object to adopt"
     )
+    amount: Amount | None = Field(
+        default=None, description="With `refund`: what the client gets back; without it, everything"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.action not in ACTIONS[self.step]:
+            raise ValueError(f"{self.step} can only be resolved by {', '.join(sorted(ACTIONS[self.step]))}")
+        if (self.action is Action.ADOPT) != (self.object_id is not None):
+            raise ValueError("adopt, and only adopt, names an object_id")
+        if self.amount is not None and self.action is not Action.REFUND:
+            raise ValueError("only refund has an amount")
+        return self
 
 
 class SessionPart(Shape):
@@ -82,6 +109,7 @@ class SessionPart(Shape):
     status: SessionStatus
     starts_at: datetime
     ends_at: datetime
+    capacity: int = Field(description="More than one: a class")
 
 
 class PaymentPart(Shape):
@@ -96,19 +124,35 @@ class PaymentPart(Shape):
     platform_fee: int
     provider_share: int
     payment_intent_id: str | None
+    setup_intent_id: str | None = Field(description="Keeps a card that is charged nearer the date")
     checkout_session_id: str | None = None
     capture_before: datetime | None = Field(description="When the card network lets the authorization go")
+    authorize_at: datetime | None = Field(description="When the card that is kept is charged")
+    fix_by: datetime | None = Field(description="Until when a card that was refused then can be repaired")
+
+
+class HeldBecause(StrEnum):
+    """Why the provider does not have its share yet."""
+
+    HOLD = "hold"
+    OBJECTION = "objection"
+    DISPUTE = "dispute"
+    ACCOUNT = "account"
+    TRANSFER = "transfer"
+    BANK = "bank"
 
 
 class PayoutPart(Shape):
     """The provider's money."""
 
     status: PayoutStatus
-    amount: int
-    debt_netted: int = 0
+    amount: int = Field(description="The provider's share of what is kept now")
+    debt_netted: int = Field(description="How much of it pays debts of earlier bookings")
+    transfer_amount: int = Field(description="What is left to be moved, or was")
     due_at: datetime
+    held_because: HeldBecause | None
     transfer_id: str | None
-    payout_id: str | None = None
+    payout_id: str | None = Field(description="What was last sent on to the bank, on a manual schedule")
 
 
 class AttentionPart(Shape):
@@ -122,7 +166,7 @@ class AttentionPart(Shape):
 class CheckoutPart(Shape):
     """What the client's browser needs in order to pay."""
 
-    kind: Literal["payment_intent"] = "payment_intent"
+    kind: Literal["payment_intent", "setup_intent"] = "payment_intent"
     client_secret: str | None = Field(description="For Stripe.js; read from Stripe now, kept nowhere")
     url: str | None = None
     publishable_key: str
@@ -187,6 +231,7 @@ BOOKING_EXAMPLE: Final[dict[str, Any]] = {
         "status": "DRAFT",
         "starts_at": "2026-12-01T09:00:00Z",
         "ends_at": "2026-12-01T10:00:00Z",
+        "capacity": 1,
     },
     "payment": {
         "status": "PENDING",
@@ -198,8 +243,11 @@ BOOKING_EXAMPLE: Final[dict[str, Any]] = {
         "platform_fee": 2400,
         "provider_share": 9600,
         "payment_intent_id": "pi_3Q…",
+        "setup_intent_id": None,
         "checkout_session_id": None,
         "capture_before": None,
+        "authorize_at": None,
+        "fix_by": None,
     },
     "payout": None,
     "reported_outcome": None,

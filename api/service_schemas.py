@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, model_validator
 
 from api.schemas import EXAMPLE_ID, Amount, Currency, Shape
+from api.session_schemas import MOST_SEATS, SessionResource
 from api.text import Line, Prose
 from models.money import step
 from models.policy import CancellationTier, Policy
@@ -64,7 +65,9 @@ class NewService(Priced):
     name: Name
     description: Description | None = None
     duration_minutes: Duration
-    capacity: int = Field(default=1, strict=True, ge=1, le=10_000)
+    capacity: int = Field(
+        default=1, strict=True, ge=1, le=MOST_SEATS, description="More than one: held as classes"
+    )
     policy: Rules = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -128,4 +131,5 @@ class Availability(Shape):
     service_id: UUID = Field(examples=[EXAMPLE_ID])
     time_zone: str
     duration_minutes: int
-    slots: list[datetime] = Field(description="Free starts, in UTC")
+    slots: list[datetime] = Field(description="Free starts, in UTC; none for a service held as classes")
+    sessions: list[SessionResource] = Field(description="Classes that can be booked, full ones included")

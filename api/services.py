@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Response, status
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import queries
-from api.admission import BOOKABLE_AHEAD, payable
+from api import classes, queries
+from api.admission import BOOKABLE_AHEAD
 from api.auth import Caller
 from api.dependencies import AsSeller, Dependencies, Deps
 from api.errors import Code, FieldError, Problem, documented
-from api.offering import check_capacity, check_rules, find_price
+from api.offering import check_rules, find_price
 from api.paging import Paged, Position
 from api.schemas import Utc
 from api.service_schemas import (
@@ -24,6 +24,7 @@ from api.service_schemas import (
     ServicePage,
     ServiceResource,
 )
+from api.session_schemas import describe_class
 from models.availability import Span, free_slots
 from models.catalogue import Provider, Service
 from models.money import display, split
@@ -69,8 +70,8 @@ async def create_service(
 ) -> ServiceResource:
     """Put a service up. A Product and a Price are made at Stripe when an amount is given."""
     provider = await _selling_provider(deps, caller, new.provider_id)
-    check_capacity(new.capacity)
-    rules = check_rules(new.policy, deps.defaults, timedelta(minutes=new.duration_minutes))
+    duration = timedelta(minutes=new.duration_minutes)
+    rules = check_rules(new.policy, deps.defaults, duration, provider.payout_schedule)
     service_id = uuid4()
     price = await find_price(deps.gateway, new, name=new.name, key=f"service:{service_id}")
     service = Service(
@@ -113,7 +114,8 @@ async def change_service(
     values = change.model_dump(
         include={"name", "description", "duration_minutes", "active"}, exclude_unset=True, exclude_none=True
     )
-    values["policy"] = check_rules(rules, deps.defaults, timedelta(minutes=minutes))
+    schedule = offer.provider.payout_schedule
+    values["policy"] = check_rules(rules, deps.defaults, timedelta(minutes=minutes), schedule)
     if change.names_a_price:
         name = change.name or offer.service.name
         price = await find_price(deps.gateway, change, name=name, key=f"service:{service_id}:{uuid4()}")
@@ -138,30 +140,39 @@ async def get_availability(
     starts_from: Annotated[Utc | None, Query(alias="from", description="Default: now")] = None,
     until: Annotated[Utc | None, Query(alias="to", description="At most 31 days later")] = None,
 ) -> Availability:
-    """Free starts, on the provider's wall clock, whatever summer time does."""
+    """Free starts, on the provider's wall clock, whatever summer time does; or classes with seats left."""
+    now = deps.now()
     async with deps.database.transaction() as session:
         offer = await queries.offer(session, service_id)
         if offer is None or not offer.service.active:
             raise Problem(Code.NOT_FOUND)
-        span = _range(starts_from, until, deps.now())
-        duration = timedelta(minutes=offer.service.duration_minutes)
-        hours = await queries.opening_hours(session, offer.provider.id)
-        taken = await queries.busy(session, offer.provider.id, Span(span.start, span.end + duration))
-    policy, now = deps.defaults.resolve(offer.service.policy), deps.now()
-    slots = free_slots(
-        hours,
-        ZoneInfo(offer.provider.time_zone),
-        duration,
-        busy=taken,
-        start=max(span.start, now + policy.min_notice),
-        end=span.end,
-        step=max(FINEST_STEP, min(duration, LONGEST_STEP)),
-    )
+        span = _range(starts_from, until, now)
+        start = max(span.start, now + deps.defaults.resolve(offer.service.policy).min_notice)
+        bookable = Span(start, max(span.end, start))
+        in_class = offer.service.capacity > 1
+        slots = [] if in_class else await _slots(session, offer, bookable)
+        held = await classes.upcoming(session, service_id, bookable) if in_class else []
     return Availability(
         service_id=service_id,
         time_zone=offer.provider.time_zone,
         duration_minutes=offer.service.duration_minutes,
-        slots=[slot for slot in slots if payable(policy, slot + duration, deps.defaults, now)],
+        slots=slots,
+        sessions=[describe_class(one) for one in held],
+    )
+
+
+async def _slots(session: AsyncSession, offer: queries.Offer, span: Span) -> list[datetime]:
+    duration = timedelta(minutes=offer.service.duration_minutes)
+    hours = await queries.opening_hours(session, offer.provider.id)
+    taken = await queries.busy(session, offer.provider.id, Span(span.start, span.end + duration))
+    return free_slots(
+        hours,
+        ZoneInfo(offer.provider.time_zone),
+        duration,
+        busy=taken,
+        start=span.start,
+        end=span.end,
+        step=max(FINEST_STEP, min(duration, LONGEST_STEP)),
     )
 
 

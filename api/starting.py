@@ -7,6 +7,7 @@ says so, because Temporal forgets.
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import func
@@ -20,7 +21,7 @@ from temporalio.common import (
 )
 
 from api import queries, sagas
-from api.admission import admit, bookable
+from api.admission import Seeker, Wanted, admit, name
 from api.auth import Caller
 from api.dependencies import Dependencies
 from api.errors import Code, Problem
@@ -33,6 +34,9 @@ from models.states import BookingStatus, PaymentStatus
 from workflows import search_attributes
 from workflows.booking import BookingWorkflow
 from workflows.contracts import BOOKINGS_QUEUE, Opened, StartBooking
+
+TAKEN: Final = frozenset({Code.SLOT_TAKEN, Code.CAPACITY_FULL, Code.ALREADY_BOOKED})
+"""Refusals that may be over a moment later, and are remembered all the same."""
 
 
 @dataclass(frozen=True)
@@ -79,27 +83,29 @@ async def book(deps: Dependencies, order: Order) -> Booked:
             underway = await _known(session, order)
             if underway and (record := await queries.booking(session, order.booking_id, order.caller)):
                 return Booked(order.booking_id, record)
-    offer = await (_joined(deps, order) if underway else _admitted(deps, order))
-    return await _open(deps, order, offer)
+    named = await (_joined(deps, order) if underway else _admitted(deps, order))
+    return await _open(deps, order, named)
 
 
-async def _joined(deps: Dependencies, order: Order) -> queries.Offer:
+async def _joined(deps: Dependencies, order: Order) -> Wanted:
     """Another request with this key is on its way: what would refuse it is for the workflow to say."""
     async with deps.database.transaction() as session:
-        return await bookable(session, order.wanted.service_id)
+        return await name(session, order.wanted)
 
 
-async def _admitted(deps: Dependencies, order: Order) -> queries.Offer:
+async def _admitted(deps: Dependencies, order: Order) -> Wanted:
+    seeker = Seeker(order.caller.subject, order.booking_id)
     try:
         async with deps.database.transaction() as session:
-            offer = await admit(session, order.wanted, order.booking_id, deps.defaults, deps.now())
+            named = await admit(session, order.wanted, seeker, deps.defaults, deps.now())
     except Problem as refusal:
-        if refusal.code is Code.SLOT_TAKEN and order.key:
+        code = refusal.code
+        if code in TAKEN and order.key:
             # The same key gets the same answer, also once the slot is free again.
-            await deps.database.run(lambda session: _store(session, order, refusal=Code.SLOT_TAKEN))
+            await deps.database.run(lambda session: _store(session, order, refusal=code))
         raise
     await deps.database.run(lambda session: _store(session, order))
-    return offer
+    return named
 
 
 async def _known(session: AsyncSession, order: Order) -> bool:
@@ -149,10 +155,10 @@ async def _keep_client(session: AsyncSession, caller: Caller) -> None:
     )
 
 
-async def _open(deps: Dependencies, order: Order, offer: queries.Offer) -> Booked:
+async def _open(deps: Dependencies, order: Order, named: Wanted) -> Booked:
     request_id = sagas.update_id("open", order.caller.subject, order.booking_id, str(order.booking_id))
     try:
-        start = _start(order, offer)
+        start = _start(order, named)
         opened = await sagas.open_booking(deps.temporal, order.booking_id, start, request_id)
     except sagas.NoAnswer:
         return await _unanswered(deps, order)
@@ -186,8 +192,9 @@ async def _unanswered(deps: Dependencies, order: Order) -> Booked:
     return Booked(order.booking_id, record, answered=False)
 
 
-def _start(order: Order, offer: queries.Offer) -> sagas.Start:
-    service, starts_at = offer.service, order.wanted.starts_at
+def _start(order: Order, named: Wanted) -> sagas.Start:
+    service, starts_at = named.offer.service, named.starts_at
+    seat = f"\n- a seat in class `{named.session_id}`" if named.session_id else ""
     price = display(service.amount, service.currency)
     return sagas.Start(
         BookingWorkflow.run,
@@ -196,29 +203,30 @@ def _start(order: Order, offer: queries.Offer) -> sagas.Start:
             client_id=order.caller.subject,
             service_id=service.id,
             starts_at=starts_at,
+            session_id=named.session_id,
         ),
         id=workflow_id_for(order.booking_id),
         task_queue=BOOKINGS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-        search_attributes=_attributes(offer, order),
+        search_attributes=_attributes(named),
         static_summary=f"Booking {order.booking_id} · {price}",
         static_details=(
             f"- price {price} (`{service.price_id}`)\n- service `{service.id}`\n"
-            f"- provider `{service.provider_id}`\n- starts {starts_at:%Y-%m-%d %H:%M} UTC"
+            f"- provider `{service.provider_id}`\n- starts {starts_at:%Y-%m-%d %H:%M} UTC{seat}"
         ),
     )
 
 
-def _attributes(offer: queries.Offer, order: Order) -> TypedSearchAttributes:
+def _attributes(named: Wanted) -> TypedSearchAttributes:
     return TypedSearchAttributes(
         [
             SearchAttributePair(search_attributes.BOOKING_STATUS, BookingStatus.PENDING.value),
             SearchAttributePair(search_attributes.PAYMENT_STATUS, PaymentStatus.PENDING.value),
             SearchAttributePair(search_attributes.NEEDS_ATTENTION, value=False),
             SearchAttributePair(search_attributes.ATTENTION_STEP, ""),
-            SearchAttributePair(search_attributes.PROVIDER_ID, str(offer.provider.id)),
-            SearchAttributePair(search_attributes.SERVICE_ID, str(offer.service.id)),
-            SearchAttributePair(search_attributes.SESSION_STARTS_AT, order.wanted.starts_at),
+            SearchAttributePair(search_attributes.PROVIDER_ID, str(named.offer.provider.id)),
+            SearchAttributePair(search_attributes.SERVICE_ID, str(named.offer.service.id)),
+            SearchAttributePair(search_attributes.SESSION_STARTS_AT, named.starts_at),
         ]
     )
