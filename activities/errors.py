@@ -39,6 +39,7 @@ class Failure(StrEnum):
     MONEY_NOT_SETTLED = "MoneyNotSettled"
     AUTHORIZATION_EXPIRED = "AuthorizationExpired"
     REFUND_FAILED = "RefundFailed"
+    DISPUTE_OPEN = "DisputeOpen"
     PAYMENT_MISMATCH = "PaymentMismatch"
     ADOPTION_REFUSED = "AdoptionRefused"
     ILLEGAL_MOVE = "IllegalMove"
