@@ -22,6 +22,7 @@ from activities.stripe_objects import (
     CreateRefund,
     CreateSetup,
     Customer,
+    DisputeObject,
     Intent,
     Price,
     RefundObject,
@@ -74,19 +75,17 @@ class StripeGateway(StripeConnect):
         """A SetupIntent as it is now."""
         return Setup.read(await calls.read(self._v1.setup_intents.retrieve_async(setup_id)))
 
-    async def refunded(self, intent_id: str) -> int:
-        """What went back, or is on its way back, to the client; in minor units, whoever asked for it.
+    async def refunds_of(self, intent_id: str) -> list[RefundObject]:
+        """Every refund of an intent that moves money, whoever asked for it, oldest first."""
+        pages = calls.everything(self._v1.refunds.list_async, {"payment_intent": intent_id})
+        found = [RefundObject.read(raw) async for raw in pages]
+        return [refund for refund in reversed(found) if refund.moves_money]
 
-        Letting go of an authorization may show as a refund too, but moves no balance: it is left out.
-        """
-        params: Any = {"payment_intent": intent_id, "limit": calls.PAGE}
-        page = await calls.read(self._v1.refunds.list_async(params))
-        return sum(
-            refund["amount"]
-            for refund in page["data"]
-            if refund["status"] in ("pending", "requires_action")
-            or (refund["status"] == "succeeded" and refund["balance_transaction"])
-        )
+    async def disputes_of(self, intent_id: str) -> list[DisputeObject]:
+        """Every dispute of an intent, oldest first."""
+        pages = calls.everything(self._v1.disputes.list_async, {"payment_intent": intent_id})
+        found = [DisputeObject.read(raw) async for raw in pages]
+        return list(reversed(found))
 
     # --- looking up: by list, which is consistent; never by search ----------------------------
 

@@ -12,12 +12,16 @@ from activities.stripe_objects import (
     ConfirmIntent,
     CreateCustomer,
     CreateIntent,
+    CreatePayout,
     CreateRefund,
+    CreateReversal,
     CreateSetup,
     CreateTransfer,
     Customer,
     Intent,
+    PayoutObject,
     RefundObject,
+    Reversal,
     Setup,
     Transfer,
 )
@@ -41,6 +45,8 @@ class StripeWrites:
         self.transfer = Write(
             "transfer", CreateTransfer, self._transfer, self._find_transfer, self._adopt_transfer
         )
+        self.reversal = Write("reversal", CreateReversal, self._reverse, self._find_reversal)
+        self.bank_payout = Write("bank_payout", CreatePayout, self._pay_out, gateway.find_payout)
 
     async def _create_customer(self, request: CreateCustomer, key: str) -> Customer:
         return await self._gateway.create_customer(request, key=key)
@@ -119,3 +125,12 @@ class StripeWrites:
         asked = (request.amount, request.currency, request.destination, request.transfer_group)
         same = (found.amount, found.currency, found.destination, found.transfer_group) == asked
         return found if same and not found.amount_reversed else None
+
+    async def _reverse(self, request: CreateReversal, key: str) -> Reversal:
+        return await self._gateway.create_reversal(request, key=key)
+
+    async def _find_reversal(self, request: CreateReversal, key: str, _since: datetime) -> Reversal | None:
+        return await self._gateway.find_reversal(request, key)
+
+    async def _pay_out(self, request: CreatePayout, key: str) -> PayoutObject:
+        return await self._gateway.create_payout(request, key=key)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities import stripe_gateway
+from activities import stripe_calls
 from models.database import Database
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Tripwire:
     @contextmanager
     def on_writes(self) -> Iterator[None]:
         """Stand on both sides of every write to Stripe: they all leave through one function."""
-        write = stripe_gateway._write
+        write = stripe_calls.write
 
         async def mortal(call: Coroutine[Any, Any, Any]) -> Any:
             try:
@@ -45,7 +45,7 @@ class Tripwire:
             return answer
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stripe_gateway, "_write", mortal)
+            patch.setattr(stripe_calls, "write", mortal)
             yield
 
 
