@@ -13,44 +13,33 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
+from activities.routing import (
+    ACCOUNT_EVENTS,
+    PAYMENT_EVENTS,
+    TAKES_MONEY,
+    Owner,
+    is_known_refund,
+    is_ours,
+    owner_of,
+    settled_before,
+)
+from activities.telling import Telling
 from models.database import Database
-from models.keys import workflow_id_for
-from models.payments import Payment, Refund
 from models.records import StripeEvent
-from models.states import MONEY_TAKEN, PaymentStatus
-from workflows.contracts import PaymentFact
+from workflows.contracts import MoneyFact, PaymentFact
+from workflows.followups import Stray
 
 log = structlog.get_logger()
 
 CHANNEL: Final = "stripe_events"
 FIRST_DELIVERY: Final = timedelta(seconds=5)
 """How long the webhook request itself has before the relay takes the event up."""
-SIGNAL_TIMEOUT: Final = timedelta(seconds=5)
 
-_GONE: Final = frozenset({PaymentStatus.VOIDED, PaymentStatus.EXPIRED, PaymentStatus.FAILED})
-_REFUNDED: Final = frozenset({PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
-_DECIDED: Final = MONEY_TAKEN | _GONE | {PaymentStatus.AUTHORIZED}
 
-OLD_NEWS: Final[dict[str, frozenset[PaymentStatus]]] = {
-    "payment_intent.amount_capturable_updated": _DECIDED,
-    "payment_intent.succeeded": MONEY_TAKEN,
-    "payment_intent.payment_failed": _DECIDED,
-    "payment_intent.canceled": _GONE,
-    "payment_intent.processing": _DECIDED,
-    "payment_intent.requires_action": _DECIDED,
-    "charge.captured": MONEY_TAKEN,
-    "charge.expired": _GONE,
-    "charge.refunded": _REFUNDED,
-    "refund.created": _REFUNDED,
-    "refund.updated": _REFUNDED,
-}
-"""Payment events, and the statuses in which our books already say what the event says."""
-
-ACCOUNT_EVENTS: Final = frozenset(
-    {"account.updated", "capability.updated", "account.application.deauthorized"}
-)
+QUIET: Final = frozenset(PAYMENT_EVENTS) | {"charge.refunded", "refund.created"}
+"""What a settlement brings about by itself."""
 
 
 class InboundEvent(BaseModel):
@@ -64,6 +53,7 @@ class InboundEvent(BaseModel):
     livemode: bool
     object_id: str | None
     payment_intent_id: str | None
+    charge_id: str | None = None
 
 
 class Delivery(StrEnum):
@@ -74,6 +64,20 @@ class Delivery(StrEnum):
     IGNORED = "ignored"
     PENDING = "pending"
     PROVIDER_UPDATED = "provider_updated"
+    AFTERCARE = "aftercare"
+    SETTLING = "settling"
+    UNKNOWN = "unknown"
+    """No booking of ours has anything to do with it, yet."""
+    LATE = "late"
+    """Money for a payment that is over by our books: to be read at Stripe."""
+
+
+LEFT: Final[dict[Delivery, str]] = {
+    Delivery.PENDING: "nobody to tell yet",
+    Delivery.UNKNOWN: "nobody knows it yet",
+    Delivery.LATE: "money for a payment that is over",
+}
+"""Why an event stays in the inbox."""
 
 
 class Inbox:
@@ -81,7 +85,7 @@ class Inbox:
 
     def __init__(self, database: Database, temporal: Client) -> None:
         self._database = database
-        self._temporal = temporal
+        self.telling = Telling(temporal)
 
     async def store(self, event: InboundEvent) -> bool:
         """Keep the event; False when it was handled before. Only now may Stripe be told 200."""
@@ -108,8 +112,8 @@ class Inbox:
             log.warning("booking could not be told", event_id=event_id, error=reason)
             await self.postpone(event_id, f"Temporal: {reason}")
             return Delivery.PENDING
-        if delivery is Delivery.PENDING:
-            await self.postpone(event_id, "nobody to tell yet")
+        if delivery in LEFT:
+            await self.postpone(event_id, LEFT[delivery])
         else:
             await self.handled(event_id, delivery)
         return delivery
@@ -128,25 +132,52 @@ class Inbox:
             last_error=why,
         )
 
+    async def settle(self, event: StripeEvent) -> Delivery:
+        """Have a payment that no live booking knows settled, and take the event off the inbox."""
+        stray = Stray(payment_intent_id=event.payment_intent_id or "", event_id=event.id)
+        await self.telling.settle(stray)
+        await self.handled(event.id, Delivery.SETTLING)
+        return Delivery.SETTLING
+
     async def _route(self, event: StripeEvent) -> Delivery:
         if event.type in ACCOUNT_EVENTS:
-            return Delivery.PENDING
-        if event.type not in OLD_NEWS or event.account is not None:
-            return Delivery.IGNORED  # our payments are all on the platform's own account
-        payment = await self._database.run(lambda session: _payment_of(session, event))
-        if payment is None:
-            return Delivery.PENDING
-        if payment.status in OLD_NEWS[event.type]:
+            return Delivery.PENDING  # the relay reads the account first
+        if not is_ours(event):
+            return Delivery.IGNORED
+        owner = await self._database.run(lambda session: owner_of(session, event))
+        if owner is None:
+            return await self._route_stray(event)
+        if event.type in PAYMENT_EVENTS:
+            return await self._route_payment(event, owner)
+        return await self._route_money(event, owner)
+
+    async def _route_payment(self, event: StripeEvent, owner: Owner) -> Delivery:
+        if owner.gone:
+            return Delivery.LATE if event.type in TAKES_MONEY else Delivery.KNOWN
+        if owner.payment is None or owner.payment.status in PAYMENT_EVENTS[event.type]:
             return Delivery.KNOWN
-        fact = PaymentFact(event_id=event.id, payment_intent_id=payment.payment_intent_id)
-        handle = self._temporal.get_workflow_handle(workflow_id_for(payment.booking_id))
-        try:
-            await handle.signal("payment_changed", fact, rpc_timeout=SIGNAL_TIMEOUT)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
+        fact = PaymentFact(event_id=event.id, payment_intent_id=owner.payment.payment_intent_id)
+        if await self.telling.tell(owner.booking_id, "payment_changed", fact):
+            return Delivery.SIGNALLED
+        # A booking that ended has settled its payment; one that has not lost its run, and gets another.
+        return Delivery.KNOWN if owner.ended else Delivery.PENDING
+
+    async def _route_money(self, event: StripeEvent, owner: Owner) -> Delivery:
+        if await self._database.run(lambda session: is_known_refund(session, event, owner)):
+            return Delivery.KNOWN
+        fact = MoneyFact(event_id=event.id, object_id=event.object_id)
+        if await self.telling.tell(owner.booking_id, "money_changed", fact):
+            return Delivery.SIGNALLED
+        if not owner.ended:
             return Delivery.PENDING
-        return Delivery.SIGNALLED
+        await self.telling.tell_aftercare(owner.booking_id, fact)
+        return Delivery.AFTERCARE
+
+    async def _route_stray(self, event: StripeEvent) -> Delivery:
+        """A payment that was settled without a booking: only what changed since is news."""
+        if not await self._database.run(lambda session: settled_before(session, event)):
+            return Delivery.UNKNOWN
+        return Delivery.KNOWN if event.type in QUIET else await self.settle(event)
 
     async def _update(self, event_id: str, **values: object) -> None:
         changed = update(StripeEvent).where(StripeEvent.id == event_id).values(**values)
@@ -155,13 +186,3 @@ class Inbox:
             await session.execute(changed)
 
         await self._database.run(work)
-
-
-async def _payment_of(session: AsyncSession, event: StripeEvent) -> Payment | None:
-    """The payment that an event is about: by its intent, or by a refund that we know."""
-    if event.payment_intent_id is not None:
-        by_intent = select(Payment).where(Payment.payment_intent_id == event.payment_intent_id)
-        return (await session.scalars(by_intent)).one_or_none()
-    by_refund = select(Payment).join(Refund, Refund.payment_id == Payment.id)
-    found = await session.scalars(by_refund.where(Refund.refund_id == event.object_id))
-    return found.one_or_none()

@@ -1,4 +1,4 @@
-"""The relay: delivers what is left in the inbox, and takes up news of providers' accounts."""
+"""The relay: delivers what is left in the inbox, takes up news of accounts, and finds what is nobody's."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,14 +11,15 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.errors import Failure, StripeFailure
-from activities.inbox import ACCOUNT_EVENTS, CHANNEL, Delivery, Inbox
+from activities.account_news import AccountNews
+from activities.inbox import CHANNEL, Delivery, Inbox
+from activities.notifications import Postman, delivering
+from activities.routing import ACCOUNT_EVENTS
+from activities.stray_payments import being_made, is_ours, read_stray, stands
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import Account
-from models.catalogue import Provider
 from models.database import Database
-from models.keys import APP
 from models.records import StripeEvent
+from settings import ORPHAN_AFTER
 from workflows.contracts import RelayBatch
 from workflows.policies import RELAY_LIFE
 from workflows.steps import RelaySteps
@@ -30,21 +31,28 @@ BATCH: Final = 10
 POLL: Final = timedelta(seconds=1)
 """Back-offs end without a NOTIFY, so the inbox is also looked at this often."""
 LEASE: Final = timedelta(minutes=2)
-ACCOUNT_GONE: Final = frozenset({Failure.PROVIDER_NOT_PAYABLE, Failure.STRIPE_AUTHENTICATION})
-STRANGER_AFTER: Final = timedelta(minutes=10)
-"""How long a payment nobody knows may still turn out to be one that we are just making."""
 
 
 class RelayActivities(RelaySteps):
     """Implements `RelaySteps`."""
 
     def __init__(
-        self, database: Database, inbox: Inbox, gateway: StripeGateway, now: Callable[[], datetime]
+        self,
+        database: Database,
+        inbox: Inbox,
+        gateway: StripeGateway,
+        now: Callable[[], datetime],
+        *,
+        orphan_after: timedelta = ORPHAN_AFTER,
+        postman: Postman | None = None,
     ) -> None:
         self._database = database
         self._inbox = inbox
         self._gateway = gateway
         self._now = now
+        self._postman = postman
+        self._orphan_after = orphan_after
+        self._accounts = AccountNews(database, gateway, inbox.telling)
 
     @activity.defn
     async def relay_inbox(self) -> RelayBatch:
@@ -52,7 +60,7 @@ class RelayActivities(RelaySteps):
         delivered = 0
         until = self._now() + RELAY_LIFE
         waiting = activity.metric_meter().create_gauge("stripe_events_pending", "Events not delivered yet")
-        async with self._woken() as woken:
+        async with delivering(self._postman), self._woken() as woken:
             while self._now() < until and not activity.is_worker_shutdown():
                 delivered += await self.deliver_due()
                 waiting.set(await self._database.run(_pending))
@@ -71,67 +79,46 @@ class RelayActivities(RelaySteps):
 
     async def _deliver(self, event: StripeEvent) -> Delivery:
         try:
-            return await self._deliver_or_ignore(event)
+            return await self._deliver_or_settle(event)
         except Exception as error:  # noqa: BLE001 - one event must not hold up those behind it
             log.warning("event not delivered", event_id=event.id, failure=type(error).__name__)
             await self._inbox.postpone(event.id, type(error).__name__)
             return Delivery.PENDING
 
-    async def _deliver_or_ignore(self, event: StripeEvent) -> Delivery:
+    async def _deliver_or_settle(self, event: StripeEvent) -> Delivery:
         if event.type in ACCOUNT_EVENTS:
-            return await self._update_provider(event)
+            ours = await self._accounts.take_up(event.account or event.object_id)
+            return await self._done(event, Delivery.PROVIDER_UPDATED if ours else Delivery.IGNORED)
         delivery = await self._inbox.deliver(event.id)
-        if delivery is Delivery.PENDING and await self._is_strange(event):
-            await self._inbox.handled(event.id, Delivery.IGNORED)
-            return Delivery.IGNORED
+        if delivery is Delivery.LATE:
+            return await self._late(event)
+        if delivery is Delivery.UNKNOWN:
+            return await self._unknown(event)
         return delivery
 
-    async def _update_provider(self, event: StripeEvent) -> Delivery:
-        """An account changed: read it again and keep what payouts depend on."""
-        account_id = event.account or event.object_id
-        ours = select(Provider.id).where(Provider.stripe_account_id == account_id)
-        provider_id = await self._database.run(lambda session: session.scalar(ours))
-        if account_id is None or provider_id is None:
-            await self._inbox.handled(event.id, Delivery.IGNORED)
-            return Delivery.IGNORED
-        account = await self._account(account_id)
-        changed = (
-            update(Provider)
-            .where(Provider.id == provider_id)
-            .values(
-                transfers_active=account is not None and account.transfers_active,
-                payouts_enabled=account is not None and account.payouts_enabled,
-            )
-        )
-        await self._database.run(lambda session: session.execute(changed))
-        await self._inbox.handled(event.id, Delivery.PROVIDER_UPDATED)
-        return Delivery.PROVIDER_UPDATED
+    async def _late(self, event: StripeEvent) -> Delivery:
+        """Our books say that the payment is over. Does Stripe say so, too? (TRAPS 12, 13)."""
+        intent = await read_stray(self._gateway, event.payment_intent_id)
+        if intent is None or not stands(intent):
+            return await self._done(event, Delivery.KNOWN)
+        log.warning("a payment that was over stands at Stripe", event_id=event.id, intent=intent.id)
+        return await self._inbox.settle(event)
 
-    async def _account(self, account_id: str) -> Account | None:
-        """The account, unless it has been taken from us (deauthorized, deleted)."""
-        try:
-            return await self._gateway.retrieve_account(account_id)
-        except StripeFailure as failure:
-            if failure.failure not in ACCOUNT_GONE:
-                raise
-            return None
+    async def _unknown(self, event: StripeEvent) -> Delivery:
+        """A payment of ours without a booking is settled; somebody else's is left alone (DESIGN 9)."""
+        if self._now() - event.received_at < self._orphan_after:
+            return Delivery.PENDING
+        intent = await read_stray(self._gateway, event.payment_intent_id)
+        if intent is None or not is_ours(intent, livemode=self._gateway.livemode):
+            return await self._done(event, Delivery.IGNORED)
+        if await self._database.run(lambda session: being_made(session, intent)):
+            return Delivery.PENDING
+        log.error("a payment of ours has no booking", event_id=event.id, intent=intent.id)
+        return await self._inbox.settle(event)
 
-    async def _is_strange(self, event: StripeEvent) -> bool:
-        """Somebody else's payment on the same Stripe account is left alone (DESIGN 9)."""
-        if self._now() - event.received_at < STRANGER_AFTER:
-            return False
-        if event.payment_intent_id is None:
-            return True
-        try:
-            intent = await self._gateway.retrieve_intent(event.payment_intent_id)
-        except StripeFailure as failure:
-            if failure.code != "resource_missing":
-                raise
-            return True
-        if intent.metadata.get("app") != APP:
-            return True
-        log.error("a payment of ours has no booking to tell", event_id=event.id, intent=intent.id)
-        return False
+    async def _done(self, event: StripeEvent, delivery: Delivery) -> Delivery:
+        await self._inbox.handled(event.id, delivery)
+        return delivery
 
     @asynccontextmanager
     async def _woken(self) -> AsyncIterator[Callable[[], Any]]:

@@ -44,6 +44,7 @@ class _Snapshot(BaseModel):
     id: Id | None = None
     object: str | None = None
     payment_intent: Annotated[Id | None, BeforeValidator(_plain_id)] = None
+    charge: Annotated[Id | None, BeforeValidator(_plain_id)] = None
 
 
 class _Data(BaseModel):
@@ -80,6 +81,18 @@ def verify(payload: bytes, header: str | None, secrets: Sequence[str], now: date
         raise InvalidPayload from None
 
 
+def swept(raw: dict[str, Any], account: str | None) -> InboundEvent:
+    """An event that was found in a list of `account`'s events, as its webhook would have brought it.
+
+    Raises:
+        InvalidPayload: it is no event.
+    """
+    try:
+        return _reduce(_Event.model_validate(raw)).model_copy(update={"account": account})
+    except ValidationError:
+        raise InvalidPayload from None
+
+
 def _recent(header: str, now: datetime) -> bool:
     stamps = [item.removeprefix("t=") for item in header.split(",") if item.startswith("t=")]
     if len(stamps) != 1 or not TIMESTAMP.fullmatch(stamps[0]):
@@ -97,12 +110,12 @@ def _signed_with(secret: str, payload: bytes, header: str) -> bool:
 
 def _reduce(event: _Event) -> InboundEvent:
     subject = event.data.object
-    is_intent = subject.object == "payment_intent"
     return InboundEvent(
         id=event.id,
         type=event.type,
         account=event.account,
         livemode=event.livemode,
         object_id=subject.id,
-        payment_intent_id=subject.id if is_intent else subject.payment_intent,
+        payment_intent_id=subject.id if subject.object == "payment_intent" else subject.payment_intent,
+        charge_id=subject.id if subject.object == "charge" else subject.charge,
     )

@@ -18,7 +18,12 @@ NOBODY = "a task queue without a worker"
 
 
 def letter(
-    kind: str, *, intent: str | None = None, about: str | None = None, account: str | None = None
+    kind: str,
+    *,
+    intent: str | None = None,
+    about: str | None = None,
+    account: str | None = None,
+    charge: str | None = None,
 ) -> InboundEvent:
     return InboundEvent(
         id=f"evt_{uuid4().hex}",
@@ -27,6 +32,7 @@ def letter(
         livemode=False,
         object_id=about or intent,
         payment_intent_id=intent,
+        charge_id=charge,
     )
 
 

@@ -5,24 +5,28 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import pytest
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from stripe import StripeClient
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
 import worker
 from activities.inbox import Delivery, Inbox
-from activities.relay import BATCH, STRANGER_AFTER, RelayActivities
+from activities.relay import BATCH, RelayActivities
 from models.catalogue import Provider
 from models.database import Database
-from models.keys import APP, workflow_id_for
+from models.keys import APP, aftercare_id_for, settlement_id_for, workflow_id_for
 from models.records import StripeEvent
-from models.states import BookingStatus
-from tests.activities.desk import Desk, now
+from models.states import BookingStatus, OperationState, PayoutStatus
+from settings import ORPHAN_AFTER
+from tests.activities.desk import Desk, do, now
 from tests.activities.letters import is_handled, let_pass, letter, listening, row, signals, stored
+from tests.activities.tampering import change_operation, change_payment, change_payout
 from tests.sandbox.stripe.conftest import until
 from tests.support.shop import Shop
 from workflows.booking import BookingWorkflow
@@ -30,7 +34,7 @@ from workflows.contracts import BOOKINGS_QUEUE, RELAY_WORKFLOW_ID
 from workflows.policies import RELAY_LIFE
 
 PAID = "payment_intent.amount_capturable_updated"
-LONG_AGO = STRANGER_AFTER + timedelta(seconds=1)
+LONG_AGO = ORPHAN_AFTER + timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,14 @@ async def test_two_relays_share_the_work_and_deliver_each_event_once(post: Post)
     ("metadata", "age", "result"),
     [
         ({}, LONG_AGO, Delivery.IGNORED),
-        ({}, STRANGER_AFTER - timedelta(minutes=1), None),
-        ({"app": APP}, LONG_AGO, None),
+        ({}, ORPHAN_AFTER - timedelta(minutes=1), None),
+        ({"app": APP}, LONG_AGO, Delivery.SETTLING),
+        ({"app": APP}, ORPHAN_AFTER - timedelta(minutes=1), None),
         ({"app": "another-shop"}, LONG_AGO, Delivery.IGNORED),
     ],
-    ids=["strange and old", "strange and young", "ours and old", "of another app"],
+    ids=["strange and old", "strange and young", "ours and old", "ours and young", "of another app"],
 )
-async def test_a_strangers_payment_is_left_alone_after_ten_minutes(
+async def test_ten_minutes_on_a_payment_of_ours_is_settled_and_a_strangers_left_alone(
     post: Post, metadata: dict[str, str], age: timedelta, result: Delivery | None
 ) -> None:
     intent = await post.desk.sdk.v1.payment_intents.create_async(
@@ -103,6 +108,55 @@ async def test_a_strangers_payment_is_left_alone_after_ten_minutes(
     later = RelayActivities(post.desk.database, post.inbox, post.desk.gateway, lambda: now() + age)
     await later.deliver_due()
     assert (await row(post.desk.database, event)).result == result
+    assert await is_settled(post, intent.id) is (result is Delivery.SETTLING)
+
+
+async def is_settled(post: Post, intent_id: str) -> bool:
+    """Whether a settlement was started, which nobody plays here."""
+    settlement = post.desk.temporal.get_workflow_handle(settlement_id_for(intent_id))
+    try:
+        await settlement.terminate("the test is over")
+    except RPCError:
+        return False
+    return True
+
+
+async def test_an_intent_that_is_just_being_made_is_nobodys_stray(post: Post) -> None:
+    booking_id = await post.desk.opened(await post.desk.shop())
+    intent = await post.desk.intent_id(booking_id)
+    await change_payment(post.desk, booking_id, payment_intent_id=None)
+    (made,) = await post.desk.operations(booking_id, "intent")
+    await change_operation(post.desk, made.key, state=OperationState.UNKNOWN, object_id=None)
+    event = await stored(post.inbox, letter(PAID, intent=intent))
+    await let_pass(post.desk.database, event, LONG_AGO)
+    assert await post.relay.deliver_due() == 0
+    assert not await is_settled(post, intent)
+    await change_operation(post.desk, made.key, state=OperationState.FAILED)
+    await let_pass(post.desk.database, event)
+    assert await post.relay.deliver_due() == 1
+    assert await is_settled(post, intent)
+
+
+async def test_money_for_a_payment_that_is_over_is_settled_when_stripe_has_it(post: Post) -> None:
+    booking_id = await post.desk.paid(await post.desk.shop())
+    intent = await post.desk.intent_id(booking_id)
+    await change_payment(post.desk, booking_id, status="VOIDED")
+    event_id = await due(post, PAID, intent=intent)
+    assert await post.relay.deliver_due() == 1
+    stored_event = await post.desk.database.run(lambda session: session.get_one(StripeEvent, event_id))
+    assert stored_event.result == Delivery.SETTLING
+    assert await is_settled(post, intent)
+
+
+async def test_old_news_of_a_payment_that_is_over_at_stripe_too_settles_nothing(post: Post) -> None:
+    booking_id = await post.desk.opened(await post.desk.shop())
+    intent = await post.desk.intent_id(booking_id)
+    await post.desk.activities().payments.close_payment(do(booking_id))
+    event_id = await due(post, PAID, intent=intent)
+    assert await post.relay.deliver_due() == 1
+    stored_event = await post.desk.database.run(lambda session: session.get_one(StripeEvent, event_id))
+    assert stored_event.result == Delivery.KNOWN
+    assert not await is_settled(post, intent)
 
 
 @pytest.mark.parametrize("ids", [{"intent": "pi_unknown"}, {"about": "re_unknown"}], ids=["intent", "refund"])
@@ -136,6 +190,35 @@ async def test_a_provider_that_took_its_leave_can_no_longer_be_paid(post: Post) 
     assert await post.relay.deliver_due() == 1
     kept = await provider(post, shop)
     assert (kept.transfers_active, kept.payouts_enabled) == (False, False)
+
+
+async def blocked(post: Post, shop: Shop) -> UUID:
+    booking_id = await post.desk.earned(shop)
+    await change_payout(post.desk, booking_id, status=PayoutStatus.BLOCKED)
+    return booking_id
+
+
+async def test_an_account_that_can_be_paid_wakes_the_payouts_that_wait_for_it(post: Post) -> None:
+    shop = await post.desk.shop()
+    open_one, closed_one = await blocked(post, shop), await blocked(post, shop)
+    elsewhere = await blocked(post, await post.desk.shop())
+    workflows = {one: await listening(post.desk, one) for one in (open_one, elsewhere)}
+    await due(post, "account.updated", about=shop.account_id, account=shop.account_id)
+    assert await post.relay.deliver_due() == 1
+    assert await signals(workflows[open_one]) == ["account_changed"]
+    assert await signals(workflows[elsewhere]) == []
+    aftercare = post.desk.temporal.get_workflow_handle(aftercare_id_for(closed_one))
+    assert await signals(aftercare) == ["account_changed"]
+    await aftercare.terminate("the test is over")
+
+
+async def test_an_account_that_cannot_be_paid_wakes_nobody(post: Post) -> None:
+    shop = await post.desk.shop()
+    workflow = await listening(post.desk, await blocked(post, shop))
+    await post.desk.control.ask("POST", f"/accounts/{shop.account_id}", transfers="inactive")
+    await due(post, "account.updated", about=shop.account_id, account=shop.account_id)
+    assert await post.relay.deliver_due() == 1
+    assert await signals(workflow) == []
 
 
 async def test_news_of_an_account_that_nobody_has_is_ignored(post: Post) -> None:
