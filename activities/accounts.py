@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.records import Records
 from models.books import Books
-from models.ledger import Account, JournalKind, LedgerEntry, Side
+from models.ledger import Account, JournalKind, LedgerEntry, Side, books_from
 from models.payments import ProviderDebt
 
 
@@ -15,25 +15,7 @@ async def books_of(session: AsyncSession, rows: Records) -> Books:
     """Everything that has happened to the booking's money, in its own currency and minor units."""
     booking = rows.booking
     sums = await _sums(session, booking.id, booking.currency)
-
-    def at_stripe(*kinds: JournalKind) -> int:
-        return sum(sums.get((kind, Account.STRIPE_BALANCE), 0) for kind in kinds)
-
-    def owed(*kinds: JournalKind) -> int:
-        return sum(sums.get((kind, Account.PROVIDER_DEBT), 0) for kind in kinds)
-
-    return Books(
-        currency=booking.currency,
-        fee_bps=rows.policy.platform_fee_bps,
-        captured=at_stripe(JournalKind.CAPTURE),
-        refunded=-at_stripe(JournalKind.REFUND, JournalKind.REFUND_FAILURE),
-        disputed=-at_stripe(JournalKind.DISPUTE),
-        transferred=-at_stripe(JournalKind.TRANSFER),
-        reversed=at_stripe(JournalKind.REVERSAL),
-        netted=-owed(JournalKind.NETTING),
-        raised=owed(JournalKind.DEBT, JournalKind.DEBT_RELIEF),
-        allocated=any(kind is JournalKind.ALLOCATION for kind, _ in sums),
-    )
+    return books_from(sums, booking.currency, rows.policy.platform_fee_bps)
 
 
 async def _sums(

@@ -5,7 +5,11 @@ what is kept divide between platform and provider? And what has the provider sti
 give back? Per booking, always (DESIGN section 5):
 
     captured = refunded + disputed + platform_net + transferred - reversed + netted - raised + held
+
+`platform_net` is the fee, what ops left with the platform (`waived`), less what was lost.
 """
+
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +43,8 @@ class Books(BaseModel):
     """Debt of earlier bookings that this one's share has paid."""
     raised: int = 0
     """What the provider owes because of this booking, less what was forgiven."""
+    waived: int = 0
+    """What would have been the provider's and stays with the platform, by decision of ops."""
     allocated: bool = False
     """Whether what is kept has been divided: from the moment a transfer is frozen."""
 
@@ -63,7 +69,7 @@ class Books(BaseModel):
     @property
     def due(self) -> int:
         """What the provider has still to get; below zero, to give back."""
-        return self.division.provider_share - self.received
+        return self.division.provider_share - self.received - self.waived
 
     @property
     def held(self) -> int:
@@ -97,3 +103,27 @@ def recovery(books: Books, reversible: int, available: int) -> Recovery:
 def netting(due: int, debt: int, cap_bps: int, currency: str) -> int:
     """How much of a payout pays debts of earlier bookings: at most `cap_bps` of it."""
     return min(debt, share(max(due, 0), min(cap_bps, BASIS_POINTS), currency))
+
+
+class Restitution(BaseModel):
+    """How a provider gets what is `due` after all: out of its debt, the rest by another transfer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    forgive: int
+    transfer: int
+
+
+def restitution(books: Books, owed: int) -> Restitution:
+    """Forgive first what the provider still owes because of this very booking (`owed`), then pay."""
+    missing = max(books.due, 0)
+    forgive = min(missing, max(owed, 0))
+    return Restitution(forgive=forgive, transfer=missing - forgive)
+
+
+def repay(debts: Sequence[int], amount: int) -> list[int]:
+    """How `amount` pays open `debts`, the first ones first."""
+    paid: list[int] = []
+    for debt in debts:
+        paid.append(min(debt, amount - sum(paid)))
+    return paid

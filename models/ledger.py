@@ -4,7 +4,7 @@ A journal's id is derived from what it records, so the same fact cannot be poste
 database checks the balance when the transaction commits (migration 0001).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -212,3 +212,31 @@ def entries(
         )
         for number, line in enumerate((line for line in lines if line.amount), start=1)
     ]
+
+
+Sums = Mapping[tuple[JournalKind, Account], int]
+"""Debits less credits of one booking in its own currency, by kind of journal and account."""
+
+
+def books_from(sums: Sums, currency: str, fee_bps: int) -> Books:
+    """What a booking's journals, summed up, say of its money."""
+
+    def at_stripe(*kinds: JournalKind) -> int:
+        return sum(sums.get((kind, Account.STRIPE_BALANCE), 0) for kind in kinds)
+
+    def owed(*kinds: JournalKind) -> int:
+        return sum(sums.get((kind, Account.PROVIDER_DEBT), 0) for kind in kinds)
+
+    return Books(
+        currency=currency,
+        fee_bps=fee_bps,
+        captured=at_stripe(JournalKind.CAPTURE),
+        refunded=-at_stripe(JournalKind.REFUND, JournalKind.REFUND_FAILURE),
+        disputed=-at_stripe(JournalKind.DISPUTE),
+        transferred=-at_stripe(JournalKind.TRANSFER),
+        reversed=at_stripe(JournalKind.REVERSAL),
+        netted=-owed(JournalKind.NETTING),
+        raised=owed(JournalKind.DEBT, JournalKind.DEBT_RELIEF),
+        waived=sums.get((JournalKind.WAIVER, Account.PROVIDER_PAYABLE), 0),
+        allocated=any(kind is JournalKind.ALLOCATION for kind, _ in sums),
+    )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.books import Books, Division, Recovery, netting, recovery
+from models.books import Books, Division, Recovery, Restitution, netting, recovery, repay, restitution
 from models.money import BASIS_POINTS, share, step
 
 AMOUNTS = st.integers(0, 10**12)
@@ -23,6 +23,7 @@ BOOKS = st.builds(
     reversed=AMOUNTS,
     netted=AMOUNTS,
     raised=AMOUNTS,
+    waived=AMOUNTS,
     allocated=st.booleans(),
 )
 
@@ -41,7 +42,7 @@ def test_what_is_kept_is_the_platforms_and_the_providers_less_what_was_lost(any_
 @given(BOOKS)
 def test_the_identity_holds_whatever_happened(any_books: Books) -> None:
     divided = any_books.model_copy(update={"allocated": True})
-    platform_net = divided.division.platform_fee - divided.division.loss
+    platform_net = divided.division.platform_fee - divided.division.loss + divided.waived
     assert divided.captured == (
         divided.refunded
         + divided.disputed
@@ -117,3 +118,30 @@ def test_netting_leaves_the_provider_what_the_cap_protects(
     taken = netting(due, debt, cap, currency)
     assert 0 <= taken <= min(debt, due)
     assert due - taken >= due - share(due, cap, currency)
+
+
+@pytest.mark.parametrize(
+    ("owed", "expected"),
+    [
+        (0, Restitution(forgive=0, transfer=8_000)),
+        (3_000, Restitution(forgive=3_000, transfer=5_000)),
+        (9_000, Restitution(forgive=8_000, transfer=0)),
+    ],
+)
+def test_a_debt_is_forgiven_before_anything_is_transferred_again(owed: int, expected: Restitution) -> None:
+    won = books(allocated=True, transferred=8_000, reversed=8_000)
+    assert restitution(won, owed) == expected
+
+
+def test_who_has_enough_gets_nothing_back_and_what_ops_waived_is_not_due() -> None:
+    assert restitution(books(allocated=True, transferred=8_000), 500) == Restitution(forgive=0, transfer=0)
+    waived = books(allocated=True, transferred=8_000, reversed=8_000, waived=8_000)
+    assert (waived.due, waived.held) == (0, 0)
+
+
+@given(st.lists(st.integers(1, 10**6), max_size=6), AMOUNTS)
+def test_debts_are_paid_in_turn_and_never_more_than_they_are(debts: list[int], amount: int) -> None:
+    paid = repay(debts, amount)
+    assert sum(paid) == min(amount, sum(debts))
+    partly = [place for place, (debt, part) in enumerate(zip(debts, paid, strict=True)) if part < debt]
+    assert all(paid[place] == 0 for place in partly[1:])

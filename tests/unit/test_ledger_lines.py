@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models import ledger
 from models.books import Books, Division
-from models.ledger import JournalKind, LedgerEntry, Line, Side
+from models.ledger import Account, JournalKind, LedgerEntry, Line, Side
 
 BOOKING = UUID("11111111-2222-4333-8444-555555555555")
 AMOUNTS = st.integers(0, 10**14)
@@ -29,9 +29,9 @@ def balance(lines: tuple[Line, ...]) -> int:
     return sum(line.amount if line.side is Side.DEBIT else -line.amount for line in lines)
 
 
-def totals(*journals: tuple[Line, ...]) -> Counter[str]:
+def totals(*journals: tuple[Line, ...]) -> Counter[Account]:
     """Debits less credits of every account."""
-    sums: Counter[str] = Counter()
+    sums: Counter[Account] = Counter()
     for line in (line for lines in journals for line in lines):
         sums[line.account] += line.amount if line.side is Side.DEBIT else -line.amount
     return sums
@@ -64,7 +64,7 @@ def test_a_shift_balances_and_moves_just_what_left_or_came_back(
     lines = ledger.shift(before, after)
     assert balance(lines) == 0
     assert all(line.amount >= 0 for line in lines)
-    assert totals(lines)["stripe_balance"] == after.kept - before.kept
+    assert totals(lines)[Account.STRIPE_BALANCE] == after.kept - before.kept
 
 
 @given(BOOKS, AMOUNTS)
@@ -82,7 +82,7 @@ def test_after_the_division_a_shift_leaves_everybody_what_a_division_now_would_g
     after = divided.model_copy(update={"refunded": refunded, "disputed": disputed})
     shifted = totals(ledger.allocation(divided.division), ledger.shift(divided, after))
     anew = totals(ledger.allocation(after.division))
-    for account in ("platform_revenue", "provider_payable", "dispute_losses"):
+    for account in (Account.PLATFORM_REVENUE, Account.PROVIDER_PAYABLE, Account.DISPUTE_LOSSES):
         assert shifted[account] == anew[account]
 
 
@@ -100,8 +100,8 @@ def test_a_booking_that_was_paid_out_holds_nothing_and_owes_nothing(
         ledger.allocation(parts),
         ledger.transfer(parts.provider_share),
     )
-    assert sums["held"] == sums["provider_payable"] == 0
-    assert sums["stripe_balance"] == -sums["platform_revenue"] == parts.platform_fee
+    assert sums[Account.HELD] == sums[Account.PROVIDER_PAYABLE] == 0
+    assert sums[Account.STRIPE_BALANCE] == -sums[Account.PLATFORM_REVENUE] == parts.platform_fee
 
 
 def rows(amount: int, object_id: str | None = "ch_1", reference: str | None = None) -> list[LedgerEntry]:
@@ -131,3 +131,25 @@ def test_lines_are_numbered_and_lines_of_nothing_are_left_out() -> None:
         (1, "held", 7),
         (2, "platform_revenue", 7),
     ]
+
+
+def test_the_books_are_read_back_from_what_the_journals_wrote() -> None:
+    facts = Books(currency="eur", fee_bps=2_000, captured=10_000)
+    half = facts.model_copy(update={"refunded": 5_000, "allocated": True})
+    written: dict[JournalKind, tuple[Line, ...]] = {
+        JournalKind.CAPTURE: ledger.capture(10_000),
+        JournalKind.ALLOCATION: ledger.allocation(facts.division),
+        JournalKind.NETTING: ledger.netting(1_000),
+        JournalKind.TRANSFER: ledger.transfer(7_000),
+        JournalKind.REFUND: ledger.shift(facts.model_copy(update={"allocated": True}), half),
+        JournalKind.REVERSAL: ledger.reversal(2_500),
+        JournalKind.DEBT: ledger.debt(1_500),
+        JournalKind.DEBT_RELIEF: ledger.debt_relief(500),
+        JournalKind.WAIVER: ledger.waiver(300),
+    }
+    sums = {
+        (kind, account): total for kind, lines in written.items() for account, total in totals(lines).items()
+    }
+    assert ledger.books_from(sums, "eur", 2_000) == half.model_copy(
+        update={"netted": 1_000, "transferred": 7_000, "reversed": 2_500, "raised": 1_000, "waived": 300}
+    )
