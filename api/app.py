@@ -26,6 +26,7 @@ from api import (
     providers,
     services,
     sessions,
+    timeline,
     webhooks,
 )
 from api.auth import Authenticator
@@ -109,7 +110,7 @@ def _assemble(lifespan: Lifespan | None = None) -> FastAPI:
         openapi_tags=openapi.TAGS,
         lifespan=lifespan,
     )
-    for module in (services, sessions, bookings, deciding, contesting, providers, webhooks, health):
+    for module in (services, sessions, bookings, deciding, contesting, timeline, providers, webhooks, health):
         app.include_router(module.router)
     # The last added runs first: a refused body, too, has an id, a log line and a count.
     app.add_middleware(BodyLimit)

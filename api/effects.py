@@ -17,6 +17,7 @@ from models.states import (
     BookingStatus,
     PayoutStatus,
     ReportedOutcome,
+    Role,
 )
 from workflows.orders import HoldAction
 
@@ -65,8 +66,9 @@ def _cancelled(record: BookingRecord, _: Caller) -> bool:
     return record.booking.status in CANCELLED
 
 
-def _completed(record: BookingRecord, _: Caller) -> bool:
-    return record.booking.status is BookingStatus.COMPLETED
+def _completed(record: BookingRecord, caller: Caller) -> bool:
+    said = _said(record, caller, ReportedOutcome.COMPLETED)
+    return said or record.booking.status is BookingStatus.COMPLETED
 
 
 def _approved(record: BookingRecord, _: Caller) -> bool:
@@ -79,6 +81,17 @@ def _rejected(record: BookingRecord, _: Caller) -> bool:
 
 def _objected(record: BookingRecord, _: Caller) -> bool:
     return record.payout is not None and record.payout.objected_at is not None
+
+
+def _said(record: BookingRecord, caller: Caller, kind: ReportedOutcome) -> bool:
+    """Whether the caller's side has said so already, and the other side or ops still have a say."""
+    booking = record.booking
+    reports = (
+        (booking.claimed_outcome, booking.claimed_by_role),
+        (booking.contradicted_outcome, booking.contradicted_by_role),
+    )
+    underway = booking.status not in TERMINAL_BOOKING and booking.reported_outcome is None
+    return underway and (kind, caller.role) in reports
 
 
 CANCEL: Final = Action("cancel", "cancelled", _cancelled, ReportedOutcome.CANCELLED)
@@ -95,13 +108,11 @@ def no_show(kind: ReportedOutcome) -> Action:
 
     def reported(record: BookingRecord, caller: Caller) -> bool:
         booking = record.booking
-        if booking.reported_outcome is not None:
-            return booking.reported_outcome is kind and booking.status in TERMINAL_BOOKING
-        claims = (
-            (booking.claimed_outcome, booking.claimed_by_role),
-            (booking.contradicted_outcome, booking.contradicted_by_role),
-        )
-        return (kind, caller.role) in claims and booking.status not in TERMINAL_BOOKING
+        if booking.status not in TERMINAL_BOOKING:
+            return _said(record, caller, kind)
+        # Said by the client while the money is on hold, it is an objection.
+        contested = kind is ReportedOutcome.PROVIDER_NO_SHOW and caller.role is Role.CLIENT
+        return booking.reported_outcome is kind or (contested and _objected(record, caller))
 
     return Action("no_show", "reported as a no-show", reported, kind, detail=kind)
 

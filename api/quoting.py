@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
+from activities.decisions import terms_of
 from api.auth import Caller
 from api.errors import Code, Problem
 from api.queries import BookingRecord
 from api.schemas import CancellationQuote
-from models.policy import Policy, Quote, Terms, cancellation_quote
-from models.states import SEAT_HOLDING, BookingStatus, PaymentStatus, Role
+from models.policy import Quote, cancellation_quote
+from models.states import SEAT_HOLDING, BookingStatus, Role
 
 
 def quote(record: BookingRecord, caller: Caller, now: datetime) -> CancellationQuote:
@@ -37,17 +38,4 @@ def _quote(record: BookingRecord, actor: Role, now: datetime) -> Quote:
         return Quote(keep=0, give_back=booking.amount, booking_status=BookingStatus.CANCELLED)
     if actor is Role.CLIENT and now >= record.session.starts_at:
         raise Problem(Code.TOO_LATE, booking_id=booking.id)
-    return cancellation_quote(_terms(record), actor, now)
-
-
-def _terms(record: BookingRecord) -> Terms:
-    booking = record.booking
-    return Terms(
-        policy=Policy.model_validate(booking.policy),
-        amount=booking.amount,
-        currency=booking.currency,
-        starts_at=record.session.starts_at,
-        zone=booking.time_zone,
-        refund_cap_bps=booking.refund_cap_bps,
-        chargeable=record.payment.status is not PaymentStatus.SAVED,
-    )
+    return cancellation_quote(terms_of(booking, record.session, record.payment), actor, now)
