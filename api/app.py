@@ -23,6 +23,7 @@ from api import (
     deciding,
     health,
     openapi,
+    oversight,
     providers,
     services,
     sessions,
@@ -110,7 +111,19 @@ def _assemble(lifespan: Lifespan | None = None) -> FastAPI:
         openapi_tags=openapi.TAGS,
         lifespan=lifespan,
     )
-    for module in (services, sessions, bookings, deciding, contesting, timeline, providers, webhooks, health):
+    for module in (
+        services,
+        sessions,
+        bookings,
+        deciding,
+        contesting,
+        timeline,
+        providers,
+        webhooks,
+        oversight,
+        oversight,
+        health,
+    ):
         app.include_router(module.router)
     # The last added runs first: a refused body, too, has an id, a log line and a count.
     app.add_middleware(BodyLimit)
