@@ -1,4 +1,4 @@
-"""The one way a status changes: a guarded update and its audit row, in the caller's transaction."""
+"""The one way a status changes: a guarded update, its audit row and its mails, in the caller's transaction."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.bookings import Booking, Session
+from models.outbox import Transition, tell, tell_of_new
 from models.payments import BankPayout, Dispute, Payment, Payout, Refund
 from models.records import AuditEvent
 from models.states import (
@@ -71,6 +72,8 @@ async def move(
 ) -> bool:
     """Move `row` to `target` and set `values` with it; False when it is there already.
 
+    Whoever has to hear of it is told by a mail that is written here and sent by the relay.
+
     Raises:
         IllegalMove: the row's state in the database has no edge to `target`.
     """
@@ -89,13 +92,18 @@ async def move(
         raise IllegalMove(f"{name} {row.id} cannot move from {source} to {target}")
     session.add(_audit(row, source, target, change))
     await session.refresh(row)
+    if change.booking_id is not None:
+        await tell(session, Transition(name, row, source, change.booking_id, change.at))
     return True
 
 
 def created(session: AsyncSession, row: Row, change: Change | ClassChange) -> None:
-    """Add a new row with the audit event of its first state."""
+    """Add a new row with the audit event of its first state, and the mails that tell of it."""
     session.add(row)
     session.add(_audit(row, None, row.status, change))
+    if change.booking_id is not None:
+        name, _ = MACHINES[type(row)]
+        tell_of_new(session, Transition(name, row, None, change.booking_id, change.at))
 
 
 def _audit(row: Row, source: StrEnum | None, target: StrEnum, change: Change | ClassChange) -> AuditEvent:
