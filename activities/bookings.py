@@ -1,30 +1,22 @@
-"""The seat: take it, confirm it, let it go."""
+"""The seat: take it, put it before its provider, confirm it, move it, let it go."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from uuid import UUID
-from zoneinfo import ZoneInfo
-
-from sqlalchemy import func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.bookkeeping import settled
+from activities.decisions import claim
 from activities.errors import Failure, StepError
 from activities.records import change, load
+from activities.rescheduling import reschedule
+from activities.seats import call_off, earlier, offer_of, remember_refusal, take_seat
 from activities.standing import state
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import Price
-from models.availability import OpeningHours, is_open
-from models.bookings import Booking, BookingRequest, Session
-from models.catalogue import AvailabilityRule, Provider, Service
-from models.database import Database, sqlstate
-from models.keys import row_id_for
-from models.payments import Payment
-from models.policy import PaymentPlan, Policy, choose_plan
-from models.states import TERMINAL_BOOKING, BookingStatus, PaymentStatus, SessionStatus
-from models.transitions import created, move
+from models import clock
+from models.bookings import Booking
+from models.database import Database
+from models.states import TERMINAL_BOOKING, BookingStatus, SessionStatus, ends_as
+from models.transitions import move
 from settings import PolicyDefaults
 from workflows.contracts import (
     Abandon,
@@ -34,21 +26,11 @@ from workflows.contracts import (
     Refusal,
     Reserve,
     Reserved,
+    Settle,
     StartBooking,
 )
+from workflows.orders import Changed, Moving
 from workflows.steps import BookingSteps
-
-EXCLUSION_VIOLATION = "23P01"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What a service offers at the moment of booking."""
-
-    service: Service
-    provider: Provider
-    hours: list[OpeningHours]
-    policy: Policy
 
 
 class BookingActivities(BookingSteps):
@@ -62,48 +44,86 @@ class BookingActivities(BookingSteps):
     @activity.defn
     async def reserve(self, step: Reserve) -> Reserved:
         """Take the seat, or answer with what an earlier attempt took or was refused."""
-        earlier = await self._database.run(lambda session: _earlier(session, step.request.booking_id))
-        if earlier:
-            return earlier
-        offer = await self._database.run(lambda session: self._offer(session, step.request.service_id))
+        request = step.request
+        known = await self._database.run(lambda session: earlier(session, request.booking_id))
+        if known:
+            return known
+        offer = await self._database.run(
+            lambda session: offer_of(session, request.service_id, self._defaults)
+        )
         if offer is None:
-            return await self._refuse(step.request, Refusal.NOT_FOUND)
-        if refusal := self._objection(offer, step):
-            return await self._refuse(step.request, refusal)
+            return await self._refuse(request, Refusal.NOT_FOUND)
+        if refusal := offer.objection(request):
+            return await self._refuse(request, refusal)
         price = await self._gateway.retrieve_price(offer.service.price_id)
         if not price.active or price.unit_amount <= 0:
-            return await self._refuse(step.request, Refusal.NOT_FOUND)
-        return await self._database.run(lambda session: self._take_seat(session, step, offer, price))
+            return await self._refuse(request, Refusal.NOT_FOUND)
+        return await self._database.run(lambda session: take_seat(session, step, offer, price))
+
+    @activity.defn
+    async def ask_approval(self, step: Do) -> BookingState:
+        """Put the booking before its provider; the deadline is stored with it, once."""
+
+        async def work(session: AsyncSession) -> BookingState:
+            rows = await load(session, step.booking_id, lock=True)
+            if rows.booking.status is BookingStatus.PENDING:
+                due = clock.approval_due_at(
+                    rows.policy, step.at, rows.session.starts_at, rows.payment.renew_at
+                )
+                context = change(step.booking_id, step.at)
+                target = BookingStatus.AWAITING_APPROVAL
+                await move(session, rows.booking, target, context, approval_due_at=due)
+            return await state(session, step.booking_id)
+
+        return await self._database.run(work)
 
     @activity.defn
     async def confirm(self, step: Do) -> BookingState:
-        """Promote the drafts; `accepted_at` is the saga's instant."""
+        """Promote the drafts; `accepted_at` is the saga's instant. A class is its provider's to promote."""
 
         async def work(session: AsyncSession) -> BookingState:
             rows = await load(session, step.booking_id, lock=True)
             context = change(step.booking_id, step.at)
             if rows.booking.status not in TERMINAL_BOOKING:
                 await move(session, rows.booking, BookingStatus.CONFIRMED, context, accepted_at=step.at)
-                await move(session, rows.session, SessionStatus.SCHEDULED, context)
+                if rows.session.capacity == 1:
+                    await move(session, rows.session, SessionStatus.SCHEDULED, context)
             return await state(session, step.booking_id)
 
         return await self._database.run(work)
 
     @activity.defn
+    async def report(self, step: Settle) -> BookingState:
+        """Note what one side claims, or the other says against it; nothing is decided by it."""
+
+        async def work(session: AsyncSession) -> BookingState:
+            rows = await load(session, step.booking_id, lock=True)
+            claim(rows.booking, step.outcome)
+            return await state(session, step.booking_id)
+
+        return await self._database.run(work)
+
+    @activity.defn
+    async def reschedule(self, step: Moving) -> Changed:
+        """Take the new slot and let the old one go; a refusal leaves everything as it was."""
+        return await self._database.run(lambda session: reschedule(session, step))
+
+    @activity.defn
     async def release(self, step: Abandon) -> BookingState | None:
-        """End the booking CANCELLED; a booking that ended already, or never was, stays as it is."""
+        """End the booking for its reason; one that ended already, or never was, stays as it is."""
 
         async def work(session: AsyncSession) -> BookingState | None:
-            if await _call_off(session, step.booking_id):
+            if await call_off(session, step.booking_id):
                 return None
             rows = await load(session, step.booking_id, lock=True)
             if rows.booking.status not in TERMINAL_BOOKING:
-                if not settled(rows.payment, 0):
+                if not await settled(session, rows, 0):
                     raise StepError(Failure.MONEY_NOT_SETTLED, "the client's money has not gone back yet")
                 context = change(step.booking_id, step.at, step.actor, step.reason)
-                target = BookingStatus.CANCELLED
+                target = ends_as(step.reason)
                 await move(session, rows.booking, target, context, status_reason=step.reason)
-                await move(session, rows.session, SessionStatus.CANCELLED, context)
+                if rows.session.capacity == 1:
+                    await move(session, rows.session, SessionStatus.CANCELLED, context)
             return await state(session, step.booking_id)
 
         return await self._database.run(work)
@@ -122,132 +142,9 @@ class BookingActivities(BookingSteps):
 
         await self._database.run(work)
 
-    async def _offer(self, session: AsyncSession, service_id: UUID) -> Offer | None:
-        service = await session.get(Service, service_id)
-        if service is None or not service.active:
-            return None
-        provider = await session.get_one(Provider, service.provider_id)
-        rules = await session.scalars(
-            select(AvailabilityRule).where(AvailabilityRule.provider_id == provider.id)
-        )
-        hours = [
-            OpeningHours(
-                weekday=rule.weekday, opens_minute=rule.opens_minute, closes_minute=rule.closes_minute
-            )
-            for rule in rules
-        ]
-        return Offer(service, provider, hours, self._defaults.resolve(service.policy))
-
-    def _objection(self, offer: Offer, step: Reserve) -> Refusal | None:
-        starts_at = step.request.starts_at
-        ends_at = starts_at + timedelta(minutes=offer.service.duration_minutes)
-        if offer.provider.stripe_account_id is None:
-            return Refusal.PROVIDER_NOT_READY
-        if not is_open(offer.hours, ZoneInfo(offer.provider.time_zone), starts_at, ends_at):
-            return Refusal.OUTSIDE_OPENING_HOURS
-        if self._plan(offer, ends_at, step.at) is PaymentPlan.AUTHORIZE_LATER:
-            return Refusal.VALIDATION_FAILED
-        return None
-
-    def _plan(self, offer: Offer, ends_at: datetime, at: datetime) -> PaymentPlan:
-        return choose_plan(offer.policy, ends_at, at, self._defaults.authorization_window)
-
     async def _refuse(self, request: StartBooking, refusal: Refusal) -> Reserved:
         async def work(session: AsyncSession) -> Reserved:
-            earlier = await _earlier(session, request.booking_id)
-            return earlier or await _remember_refusal(session, request.booking_id, refusal)
+            known = await earlier(session, request.booking_id)
+            return known or await remember_refusal(session, request.booking_id, refusal)
 
         return await self._database.run(work)
-
-    async def _take_seat(self, session: AsyncSession, step: Reserve, offer: Offer, price: Price) -> Reserved:
-        # The constraint is the promise; this lock keeps rivals from deadlocking on it (DESIGN 6).
-        await session.execute(select(func.pg_advisory_xact_lock(offer.provider.provider_no)))
-        if earlier := await _earlier(session, step.request.booking_id):
-            return earlier
-        try:
-            async with session.begin_nested():
-                await self._draft(session, step, offer, price)
-        except IntegrityError as error:
-            if sqlstate(error) != EXCLUSION_VIOLATION:
-                raise
-            return await _remember_refusal(session, step.request.booking_id, Refusal.SLOT_TAKEN)
-        return Reserved(booking=await state(session, step.request.booking_id))
-
-    async def _draft(self, session: AsyncSession, step: Reserve, offer: Offer, price: Price) -> None:
-        request, context = step.request, change(step.request.booking_id, step.at)
-        block = _session(request, offer)
-        session.add(block)
-        await session.flush()
-        booking = _booking(step, offer, price, block, self._plan(offer, block.ends_at, step.at))
-        session.add(booking)
-        await session.flush()
-        payment = Payment(
-            id=row_id_for(booking.id, "payment"),
-            booking_id=booking.id,
-            status=PaymentStatus.PENDING,
-            amount=booking.amount,
-            currency=booking.currency,
-        )
-        for row in (block, booking, payment):
-            created(session, row, context)
-        await session.flush()
-
-
-def _session(request: StartBooking, offer: Offer) -> Session:
-    return Session(
-        id=row_id_for(request.booking_id, "session"),
-        provider_id=offer.provider.id,
-        provider_no=offer.provider.provider_no,
-        service_id=offer.service.id,
-        status=SessionStatus.DRAFT,
-        starts_at=request.starts_at,
-        ends_at=request.starts_at + timedelta(minutes=offer.service.duration_minutes),
-        capacity=1,
-    )
-
-
-def _booking(step: Reserve, offer: Offer, price: Price, block: Session, plan: PaymentPlan) -> Booking:
-    return Booking(
-        id=step.request.booking_id,
-        session_id=block.id,
-        service_id=offer.service.id,
-        provider_id=offer.provider.id,
-        client_id=step.request.client_id,
-        status=BookingStatus.PENDING,
-        policy=offer.policy.model_dump(mode="json"),
-        plan=plan,
-        price_id=price.id,
-        amount=price.unit_amount,
-        currency=price.currency,
-        time_zone=offer.provider.time_zone,
-        expires_at=step.at + offer.policy.payment_window,
-        completion_due_at=block.ends_at + offer.policy.completion_grace,
-    )
-
-
-async def _earlier(session: AsyncSession, booking_id: UUID) -> Reserved | None:
-    """What an earlier run or attempt made of the same request.
-
-    The request's row stays locked: a slow attempt and whoever gave up on it take turns.
-    """
-    request = await session.get(BookingRequest, booking_id, with_for_update=True)
-    if await session.get(Booking, booking_id) is not None:
-        return Reserved(booking=await state(session, booking_id))
-    if request is not None and request.refusal is not None:
-        return Reserved(refusal=Refusal(request.refusal))
-    return None
-
-
-async def _call_off(session: AsyncSession, booking_id: UUID) -> bool:
-    """Whether there never was a booking; then none can be made of its request any more."""
-    if await _earlier(session, booking_id) is None:
-        await _remember_refusal(session, booking_id, Refusal.CALLED_OFF)
-    return await session.get(Booking, booking_id) is None
-
-
-async def _remember_refusal(session: AsyncSession, booking_id: UUID, refusal: Refusal) -> Reserved:
-    """The same key gets the same answer for as long as we live, not as Temporal remembers."""
-    await session.execute(
-        update(BookingRequest).where(BookingRequest.booking_id == booking_id).values(refusal=refusal)
-    )
-    return Reserved(refusal=refusal)

@@ -6,18 +6,21 @@ fact is on the books already.
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.records import load, lock_payment
-from activities.refunding import surplus
-from activities.stripe_objects import Intent
-from models import ledger
+from activities import refunding
+from activities.accounts import books_of
+from activities.records import Records, load, lock_payment
+from activities.standing import has_open_dispute
+from activities.stripe_objects import Intent, Setup
+from models import clock, ledger
+from models.bookings import Booking
 from models.keys import row_id_for
 from models.ledger import JournalKind
-from models.money import split
 from models.payments import Payment, Payout
 from models.states import (
     MONEY_TAKEN,
@@ -47,7 +50,7 @@ STRIPE_SAYS: Final[dict[str, PaymentStatus]] = {
 OLD_NEWS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.AUTHORIZED: MONEY_TAKEN,
     PaymentStatus.CAPTURED: MONEY_TAKEN,
-    PaymentStatus.PROCESSING: MONEY_TAKEN | {PaymentStatus.FAILED},
+    PaymentStatus.PROCESSING: MONEY_TAKEN | {PaymentStatus.FAILED, PaymentStatus.SAVED},
     PaymentStatus.VOIDED: frozenset({PaymentStatus.EXPIRED, PaymentStatus.FAILED}),
     PaymentStatus.EXPIRED: frozenset(),
     PaymentStatus.FAILED: frozenset(),
@@ -56,9 +59,13 @@ OLD_NEWS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
 
 SESSION_ENDS: Final[dict[BookingStatus, SessionStatus]] = {
     BookingStatus.COMPLETED: SessionStatus.COMPLETED,
+    BookingStatus.NO_SHOW: SessionStatus.COMPLETED,
     BookingStatus.CANCELLED: SessionStatus.CANCELLED,
     BookingStatus.FORFEIT: SessionStatus.CANCELLED,
 }
+
+PAYMENT_GONE: Final = frozenset({PaymentStatus.VOIDED, PaymentStatus.EXPIRED, PaymentStatus.FAILED})
+"""There is no money, and none can be had of this payment."""
 
 
 async def nothing_more(session: AsyncSession, context: Change) -> None:
@@ -68,23 +75,63 @@ async def nothing_more(session: AsyncSession, context: Change) -> None:
 async def record_intent(session: AsyncSession, payment_id: UUID, intent: Intent, context: Change) -> None:
     """Bring the payment to where Stripe says it is; news from the past change nothing (TRAPS 16)."""
     payment = await lock_payment(session, context.booking_id, payment_id)
+    if payment.payment_intent_id != intent.id:
+        return  # of a round that is over
     target = STRIPE_SAYS.get(intent.status)
     if target is PaymentStatus.VOIDED:
         target = _cancelled(payment, intent)
-    if target is None or payment.status in OLD_NEWS[target]:
+    if target is None or payment.status in OLD_NEWS[target] or await _moot(session, payment, target):
         return
-    charge = intent.charge
-    moved = await move(
-        session,
-        payment,
-        target,
-        context,
-        charge_id=charge.id if charge else payment.charge_id,
-        capture_before=(charge and charge.capture_before) or payment.capture_before,
-        amount_captured=intent.amount_received,
-    )
+    if target is PaymentStatus.CAPTURED and payment.status is PaymentStatus.SAVED:
+        await move(session, payment, PaymentStatus.AUTHORIZED, context, fix_by=None)
+    moved = await move(session, payment, target, context, **_facts(payment, target, intent, context))
     if moved and target is PaymentStatus.CAPTURED:
         _post_capture(session, payment, intent)
+
+
+async def record_setup(session: AsyncSession, payment_id: UUID, setup: Setup, context: Change) -> None:
+    """The client's card is kept, and its day is set; or the SetupIntent is over."""
+    payment = await lock_payment(session, context.booking_id, payment_id)
+    if payment.setup_intent_id != setup.id or payment.status is not PaymentStatus.PENDING:
+        return
+    if setup.status == "canceled":
+        await move(session, payment, PaymentStatus.VOIDED, context)
+    elif setup.status == "succeeded":
+        rows = await load(session, context.booking_id)
+        due = clock.authorize_at(rows.policy, rows.session.starts_at, context.at)
+        kept = {"payment_method_id": setup.payment_method, "authorize_at": due}
+        await move(session, payment, PaymentStatus.SAVED, context, **kept)
+
+
+def _facts(payment: Payment, target: PaymentStatus, intent: Intent, context: Change) -> dict[str, Any]:
+    """The columns that change with the status."""
+    charge = intent.charge
+    facts: dict[str, Any] = {
+        "charge_id": charge.id if charge else payment.charge_id,
+        "capture_before": (charge and charge.capture_before) or payment.capture_before,
+        "amount_captured": intent.amount_received,
+    }
+    if target is not PaymentStatus.AUTHORIZED:
+        return facts
+    ends = facts["capture_before"]
+    return facts | {
+        "renew_at": clock.renew_at(context.at, ends) if ends else None,
+        "payment_method_id": _reusable(payment, intent),
+        "fix_by": None,
+    }
+
+
+def _reusable(payment: Payment, intent: Intent) -> str | None:
+    """The card, if it may be charged again: one that was not kept cannot be used twice."""
+    known = intent.payment_method == payment.payment_method_id
+    return intent.payment_method if known or intent.setup_future_usage == "off_session" else None
+
+
+async def _moot(session: AsyncSession, payment: Payment, target: PaymentStatus) -> bool:
+    """Whether the network let go of what a re-planned payment is about to let go of by itself."""
+    if target is not PaymentStatus.EXPIRED or not payment.replan:
+        return False
+    return (await session.get_one(Booking, payment.booking_id)).outcome_status is None
 
 
 def _cancelled(payment: Payment, intent: Intent) -> PaymentStatus:
@@ -116,9 +163,36 @@ def _poster(
     return post
 
 
-def settled(payment: Payment, keep: int) -> bool:
-    """Just `keep` minor units are with us, and nothing is authorized or on its way."""
-    return payment.status not in PAYMENT_OPEN and surplus(payment, keep) == 0
+async def surplus(session: AsyncSession, rows: Records, keep: int) -> int:
+    """What has to go back, in minor units, so that just `keep` stays; less what a dispute has taken."""
+    asked = refunding.surplus(rows.payment, keep)
+    return min(asked, (await books_of(session, rows)).kept - keep) if asked > 0 else asked
+
+
+async def settled(session: AsyncSession, rows: Records, keep: int) -> bool:
+    """No more than `keep` minor units are with us, and nothing is authorized or on its way.
+
+    Less may be left: a refund before the outcome, or a lost dispute, took it.
+    """
+    payment = rows.payment
+    if payment.status in PAYMENT_OPEN or (keep and payment.status in PAYMENT_GONE):
+        return False
+    if await superseded(session, rows):
+        return False
+    if refunding.surplus(payment, keep) <= 0:
+        return True
+    decided = not await has_open_dispute(session, rows.booking.id)
+    return decided and await surplus(session, rows, keep) <= 0
+
+
+async def superseded(session: AsyncSession, rows: Records) -> list[Payment]:
+    """Payments whose place a newer one has taken, and that are still authorized."""
+    older = select(Payment).where(
+        Payment.booking_id == rows.booking.id,
+        Payment.number < rows.payment.number,
+        Payment.status == PaymentStatus.AUTHORIZED,
+    )
+    return list(await session.scalars(older))
 
 
 async def end(session: AsyncSession, context: Change) -> None:
@@ -128,27 +202,36 @@ async def end(session: AsyncSession, context: Change) -> None:
     under a run that was slow, and an end is for ever.
     """
     rows = await load(session, context.booking_id, lock=True)
-    booking, payment = rows.booking, rows.payment
+    booking = rows.booking
     if booking.status in TERMINAL_BOOKING or booking.outcome_status is None or booking.keep is None:
         return
-    if not settled(payment, booking.keep):
+    if not await settled(session, rows, booking.keep):
         return
     await move(session, booking, booking.outcome_status, context, status_reason=booking.outcome_reason)
-    await move(session, rows.session, SESSION_ENDS[booking.status], context)
-    kept = payment.amount_captured - payment.amount_refunded
-    if kept:
-        parts = split(kept, rows.policy.platform_fee_bps, booking.currency)
-        payout = Payout(
-            id=row_id_for(booking.id, "payout"),
-            booking_id=booking.id,
-            provider_id=booking.provider_id,
-            status=PayoutStatus.HELD,
-            amount=parts.provider_share,
-            platform_fee=parts.platform_fee,
-            currency=booking.currency,
-            due_at=context.at + rows.policy.payout_hold,
-        )
-        created(session, payout, context)
+    if rows.session.capacity == 1:
+        await move(session, rows.session, SESSION_ENDS[booking.status], context)
+    await _hold(session, rows, context)
+
+
+async def _hold(session: AsyncSession, rows: Records, context: Change) -> None:
+    """The provider's share of what was kept, held; frozen from the start while the client's bank contests."""
+    booking, books = rows.booking, await books_of(session, rows)
+    frozen = bool(booking.keep) and await has_open_dispute(session, booking.id)
+    if books.kept <= 0 and not frozen:
+        return
+    hold = rows.policy.payout_hold
+    payout = Payout(
+        id=row_id_for(booking.id, "payout"),
+        booking_id=booking.id,
+        provider_id=booking.provider_id,
+        status=PayoutStatus.FROZEN if frozen else PayoutStatus.HELD,
+        amount=books.division.provider_share,
+        platform_fee=books.division.platform_fee,
+        currency=booking.currency,
+        due_at=context.at + hold,
+        frozen_seconds=int(hold.total_seconds()) if frozen else None,
+    )
+    created(session, payout, context)
 
 
 async def grant_grace(session: AsyncSession, step: Do) -> None:

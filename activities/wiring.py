@@ -6,8 +6,10 @@ from typing import Any
 
 from temporalio.client import Client
 
+from activities.authorizations import AuthorizationActivities
 from activities.bookings import BookingActivities
 from activities.inbox import Inbox
+from activities.notifications import Postman
 from activities.operations import Operations
 from activities.payments import PaymentActivities
 from activities.payouts import PayoutActivities
@@ -15,7 +17,7 @@ from activities.relay import RelayActivities
 from activities.stripe_gateway import StripeGateway, utc_now
 from activities.stripe_writes import StripeWrites
 from models.database import Database
-from settings import PolicyDefaults
+from settings import MailSettings, PolicyDefaults
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Activities:
 
     bookings: BookingActivities
     payments: PaymentActivities
+    authorizations: AuthorizationActivities
     payouts: PayoutActivities
     relay: RelayActivities
 
@@ -31,7 +34,10 @@ class Activities:
     def on_bookings_queue(self) -> list[Callable[..., Any]]:
         """Steps that never call Stripe under its rate limit."""
         return [
+            self.bookings.ask_approval,
             self.bookings.confirm,
+            self.bookings.report,
+            self.bookings.reschedule,
             self.bookings.release,
             self.bookings.record_attention,
             self.relay.relay_inbox,
@@ -47,19 +53,34 @@ class Activities:
             self.payments.close_payment,
             self.payments.give_back,
             self.payments.settle,
+            self.authorizations.authorize,
+            self.authorizations.renew_authorization,
+            self.authorizations.replan_payment,
             self.payouts.pay_out,
         ]
 
 
 def build(
-    database: Database, gateway: StripeGateway, temporal: Client, defaults: PolicyDefaults
+    database: Database,
+    gateway: StripeGateway,
+    temporal: Client,
+    defaults: PolicyDefaults,
+    mail: MailSettings | None = None,
 ) -> Activities:
-    """Give every activity what it needs."""
+    """Give every activity what it needs; without `mail` nobody looks after the outbox."""
     operations = Operations(database, utc_now)
     writes = StripeWrites(gateway)
     return Activities(
         bookings=BookingActivities(database, gateway, defaults),
         payments=PaymentActivities(database, gateway, writes, operations),
+        authorizations=AuthorizationActivities(database, gateway, writes, operations),
         payouts=PayoutActivities(database, gateway, writes, operations),
-        relay=RelayActivities(database, Inbox(database, temporal), gateway, utc_now),
+        relay=RelayActivities(
+            database,
+            Inbox(database, temporal),
+            gateway,
+            utc_now,
+            orphan_after=defaults.orphan_after,
+            postman=Postman.hire(database, mail, utc_now) if mail else None,
+        ),
     )

@@ -44,6 +44,7 @@ class Refusal(StrEnum):
     CAPACITY_FULL = "capacity_full"
     ALREADY_BOOKED = "already_booked"
     NOT_FOUND = "not_found"
+    CLASS_NOT_FOUND = "class_not_found"
     OUTSIDE_OPENING_HOURS = "outside_opening_hours"
     PROVIDER_NOT_READY = "provider_not_ready"
     VALIDATION_FAILED = "validation_failed"

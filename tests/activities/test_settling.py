@@ -11,7 +11,7 @@ from activities.errors import RETRYABLE, Failure, PaymentMismatch, StepError, St
 from activities.stripe_objects import CreateRefund, RefundObject
 from activities.stripe_writes import StripeWrites
 from models.payments import Refund
-from models.states import BookingStatus, PaymentStatus, RefundStatus, SessionStatus
+from models.states import BookingStatus, PaymentStatus, RefundStatus, SessionStatus, StatusReason
 from tests.activities.desk import CHARGE_NOW, CLIENT, PROVIDER, Desk, abandoned, cancelled_by, completed, do
 from tests.activities.money_steps import CAPTURE, GIVE_BACK_REFUND, HALF, PRICE, REFUND, VOID
 
@@ -110,19 +110,23 @@ async def test_the_hold_begins_with_the_outcome_and_not_with_the_settlement(desk
     assert state.payout_due_at == reported + timedelta(hours=72)
 
 
-async def test_an_authorization_that_the_network_let_go_is_never_completed(desk: Desk) -> None:
+@pytest.mark.parametrize("known", [False, True], ids=["found out while settling", "known before"])
+async def test_an_authorization_that_the_network_let_go_is_never_completed(desk: Desk, *, known: bool) -> None:
     booking_id = await CAPTURE.prepare(desk)
     await desk.control.ask("POST", "/clock", advance_seconds=8 * 86_400)
-    with pytest.raises(StripeFailure) as refused:
-        await desk.activities().payments.settle(completed(booking_id))
-    assert (refused.value.failure, refused.value.failure in RETRYABLE) == (Failure.UNEXPECTED_STATE, False)
-    state = await desk.activities().payments.read_payment(do(booking_id))
-    assert state.payment_status is PaymentStatus.EXPIRED
-    with pytest.raises(StepError) as expired:
-        await desk.activities().payments.settle(completed(booking_id))
-    assert expired.value.failure is Failure.AUTHORIZATION_EXPIRED
+    if known:
+        read = await desk.activities().payments.read_payment(do(booking_id))
+        assert read.payment_status is PaymentStatus.EXPIRED
+    for _ in range(2):
+        state = await desk.activities().payments.settle(completed(booking_id))
+        assert (state.status, state.payment_status) == (BookingStatus.CONFIRMED, PaymentStatus.EXPIRED)
     picture = await desk.picture(booking_id)
     assert (picture.booking, picture.payout, picture.captured) == ("CONFIRMED", None, 0)
+    expired = abandoned(booking_id).model_copy(update={"reason": StatusReason.AUTHORIZATION_EXPIRED})
+    await desk.activities().payments.give_back(expired)
+    released = await desk.activities().bookings.release(expired)
+    assert released is not None
+    assert (released.status, released.status_reason) == (BookingStatus.CANCELLED, "authorization_expired")
 
 
 async def test_a_provider_who_cancels_an_expired_authorization_owes_nothing(desk: Desk) -> None:
