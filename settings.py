@@ -6,12 +6,14 @@ the Temporal SDK itself.
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.policy import Policy
+
+ORPHAN_AFTER: Final = timedelta(minutes=10)
 
 
 class PolicyDefaults(BaseSettings):
@@ -27,10 +29,12 @@ class PolicyDefaults(BaseSettings):
     payout_hold: timedelta | None = None
     authorization_window: timedelta = timedelta(days=7)
     """How long a card authorization is good for until the charge itself says so."""
+    orphan_after: timedelta = ORPHAN_AFTER
+    """How long a payment of ours that no booking knows may still turn out to be one that is just made."""
 
     def resolve(self, own: dict[str, Any]) -> Policy:
         """A service's own rules over this deployment's defaults over the product's."""
-        defaults = self.model_dump(exclude_none=True, exclude={"authorization_window"})
+        defaults = self.model_dump(exclude_none=True, exclude={"authorization_window", "orphan_after"})
         return Policy.model_validate(defaults | own)
 
 
@@ -57,6 +61,28 @@ class WorkerSettings(BaseSettings):
     metrics_port: int | None = None
     log_level: str = "INFO"
     stripe_requests_per_second: float = 20.0
+
+
+class MailSettings(BaseSettings):
+    """How mails go out; without `smtp_url` they stay in the outbox until there is one."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    smtp_url: SecretStr | None = None
+    """`smtp://user:password@host:port`, or `smtps://`."""
+    mail_from: str | None = None
+    """The address that mails come from; a name before it is fine."""
+    ops_email: str | None = None
+    """Who operates this: told of disputes, objections and refunds that failed. Unset: nobody is."""
+    public_url: str | None = None
+
+    @model_validator(mode="after")
+    def _mails_come_from_somebody(self) -> Self:
+        if self.smtp_url is not None and self.mail_from is None:
+            raise ValueError("SMTP_URL is set, so MAIL_FROM must be given too")
+        return self
 
 
 class ApiSettings(BaseSettings):
