@@ -2,35 +2,42 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from models.books import Books
 from models.states import PaymentStatus, PayoutStatus
 
-FREEZABLE = frozenset({PayoutStatus.HELD, PayoutStatus.BLOCKED})
+FREEZABLE: Final = frozenset({PayoutStatus.HELD, PayoutStatus.BLOCKED})
+SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Until when a share is kept back; `left` is what remains of a hold that is frozen."""
+    """Until when a share is kept back; `frozen_seconds` is what remains of a hold that is frozen."""
 
     status: PayoutStatus
     due_at: datetime
-    left: timedelta | None = None
+    frozen_seconds: int | None = None
+
+
+def seconds_left(due_at: datetime, at: datetime) -> int:
+    """What is left of a hold at `at`, in whole seconds, rounded up: a hold is never cut short."""
+    return max(-((at - due_at) // SECOND), 0)
 
 
 def freeze(hold: Hold, at: datetime) -> Hold:
-    """Stop the hold and keep what is left of it; one that is frozen, or past, stays as it is."""
+    """Stop the clock and keep what is left of it, of a blocked payout nothing; else change nothing."""
     if hold.status not in FREEZABLE:
         return hold
-    left = max(hold.due_at - at, timedelta(0))
-    return replace(hold, status=PayoutStatus.FROZEN, left=left)
+    left = seconds_left(hold.due_at, at) if hold.status is PayoutStatus.HELD else 0
+    return replace(hold, status=PayoutStatus.FROZEN, frozen_seconds=left)
 
 
 def thaw(hold: Hold, at: datetime) -> Hold:
     """Let a frozen hold run on with what was left of it: it is elapsed time (TRAPS 46)."""
     if hold.status is not PayoutStatus.FROZEN:
         return hold
-    return Hold(PayoutStatus.HELD, at + (hold.left or timedelta(0)))
+    return Hold(PayoutStatus.HELD, at + SECOND * (hold.frozen_seconds or 0))
 
 
 def payment_after(books: Books) -> PaymentStatus:
