@@ -63,13 +63,13 @@ class Books(BaseModel):
 
     @property
     def received(self) -> int:
-        """What the provider has had: money, and debts paid with it."""
-        return self.transferred - self.reversed + self.netted - self.raised
+        """What the provider has had, and what it goes without: money, debts paid with it, waivers."""
+        return self.transferred - self.reversed + self.netted - self.raised + self.waived
 
     @property
     def due(self) -> int:
         """What the provider has still to get; below zero, to give back."""
-        return self.division.provider_share - self.received - self.waived
+        return self.division.provider_share - self.received
 
     @property
     def held(self) -> int:
