@@ -121,7 +121,6 @@ def _assemble(lifespan: Lifespan | None = None) -> FastAPI:
         providers,
         webhooks,
         oversight,
-        oversight,
         health,
     ):
         app.include_router(module.router)

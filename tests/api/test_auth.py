@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from api.app import _assemble, build_app
 from api.auth import Authenticator
 from api.dependencies import Dependencies
-from tests.api.calls import JWT_SECRET, bearer, booked, calling, code, problem, settings, token
+from tests.api.calls import JWT_SECRET, bearer, booked, calling, code, problem, settings, soon, token
 from tests.support.shop import Shop
 
 Route = tuple[str, str]
@@ -28,6 +28,7 @@ PUBLIC = {
     ("get", "/api/services"),
     ("get", "/api/services/{service_id}"),
     ("get", "/api/services/{service_id}/availability"),
+    ("get", "/api/sessions/{session_id}"),
     ("post", "/api/webhooks/stripe"),
     ("post", "/api/webhooks/stripe/connect"),
     ("post", "/api/payments/webhook"),
@@ -50,10 +51,34 @@ ALLOWED: dict[Route, set[str]] = {
     ("get", "/api/bookings/{booking_id}/cancellation-quote"): {"client", "provider", "ops"},
     ("post", "/api/bookings/{booking_id}/complete"): {"client", "provider", "ops"},
     ("post", "/api/bookings/{booking_id}/cancel"): {"client", "provider", "ops"},
+    ("get", "/api/bookings/{booking_id}/timeline"): {"client", "provider", "ops"},
+    ("post", "/api/bookings/{booking_id}/approve"): {"provider"},
+    ("post", "/api/bookings/{booking_id}/reject"): {"provider"},
+    ("post", "/api/bookings/{booking_id}/no-show"): {"client", "provider", "ops"},
+    ("post", "/api/bookings/{booking_id}/reschedule"): {"client", "provider", "ops"},
+    ("post", "/api/bookings/{booking_id}/object"): {"client"},
+    ("post", "/api/bookings/{booking_id}/refund"): {"provider", "ops"},
+    ("post", "/api/bookings/{booking_id}/hold"): {"ops"},
     ("post", "/api/bookings/{booking_id}/resolve"): {"ops"},
+    ("post", "/api/sessions"): {"provider"},
+    ("post", "/api/sessions/{session_id}/cancel"): {"provider"},
+    ("post", "/api/sessions/{session_id}/complete"): {"provider"},
+    ("get", "/api/ops/findings"): {"ops"},
+    ("post", "/api/ops/reconcile"): {"ops"},
+    ("post", "/api/ops/audit"): {"ops"},
+    ("get", "/api/metrics/summary"): {"ops"},
 }
 
-DECISION = {"step": "reserve", "action": "retry", "reason": "because"}
+BODIES: dict[str, dict[str, str]] = {
+    "reject": {},
+    "no-show": {"who": "client"},
+    "reschedule": {"starts_at": soon(24)},
+    "object": {"reason": "because"},
+    "refund": {"reason": "because"},
+    "hold": {"action": "release", "reason": "because"},
+    "resolve": {"step": "reserve", "action": "retry", "reason": "because"},
+}
+"""What those routes need before they look at anything else."""
 
 
 def routes() -> set[Route]:
@@ -63,7 +88,13 @@ def routes() -> set[Route]:
 
 def path_of(route: Route, booking_id: str | None = None) -> str:
     some = booking_id or str(uuid4())
-    return route[1].format(booking_id=some, service_id=uuid4(), provider_id=uuid4())
+    return route[1].format(booking_id=some, service_id=uuid4(), provider_id=uuid4(), session_id=uuid4())
+
+
+def body_for(route: Route, role: str) -> dict[str, str] | None:
+    """A body that is fine by itself; a client says that the provider did not come."""
+    body = BODIES.get(route[1].rsplit("/", 1)[-1])
+    return {"who": "provider"} if body and "who" in body and role == "client" else body
 
 
 def forged() -> dict[str, str]:
@@ -156,7 +187,8 @@ async def test_other_peoples_bookings_do_not_exist(
     api: httpx.AsyncClient, shop: Shop, route: Route, role: str
 ) -> None:
     made = await booked(api, shop)
-    answer = await api.request(route[0], path_of(route, made["id"]), headers=bearer(role, f"other-{uuid4()}"))
+    body, headers = body_for(route, role), bearer(role, f"other-{uuid4()}")
+    answer = await api.request(route[0], path_of(route, made["id"]), headers=headers, json=body)
     assert code(answer) == "not_found"
 
 

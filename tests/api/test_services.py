@@ -95,13 +95,10 @@ async def test_an_offer_has_a_shape(api: httpx.AsyncClient, shop: Shop, changes:
         ),
         ({"policy": {"cancellation_tiers": [{"hours_before": 10**9, "refund_bps": 0}]}}, "hours_before"),
         ({"policy": {"authorization_lead": "P4D"}}, "4.75 days"),
-        ({"policy": {"approval": "provider"}}, "not offered yet"),
-        ({"policy": {"authorization_expiry": "reauthorize"}}, "not offered yet"),
-        ({"policy": {"payout_schedule": "manual"}}, "not offered yet"),
+        ({"policy": {"payout_schedule": "manual"}}, "automatic schedule"),
         ({"policy": {"calendar": "calcom"}}, "not offered yet"),
         ({"policy": {"meeting": "jitsi"}}, "not offered yet"),
         ({"policy": {"min_attendance": 2}}, "not offered yet"),
-        ({"capacity": 8}, "not offered yet"),
     ],
     ids=str,
 )
@@ -111,6 +108,31 @@ async def test_rules_that_make_no_sense_say_why(
     found = problem(await offer(api, shop, **changes))
     assert found["code"] == "policy_invalid"
     assert why in found["detail"]
+
+
+async def test_what_flows_exist_for_can_be_offered(api: httpx.AsyncClient, shop: Shop) -> None:
+    rules = {"approval": "provider", "authorization_expiry": "reauthorize"}
+    answer = await offer(api, shop, capacity=8, policy=rules)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["capacity"] == 8
+    assert answer.json()["policy"]["approval"] == "provider"
+
+
+async def test_the_account_decides_who_pays_out(api: httpx.AsyncClient) -> None:
+    subject = f"provider-{uuid4()}"
+    new = {"name": "A", "email": "a@example.com", "time_zone": "Europe/Berlin", "country": "DE"}
+    headers = bearer("provider", subject)
+    made = (
+        await api.post("/api/providers", json=new | {"payout_schedule": "manual"}, headers=headers)
+    ).json()
+    assert made["payout_schedule"] == "manual"
+    service = (await api.post("/api/services", json=NEW, headers=headers)).json()
+    assert service["policy"]["payout_schedule"] == "manual"
+    path, silent = f"/api/services/{service['id']}", {"policy": {"payout_hold": "PT1H"}}
+    changed = (await api.patch(path, json=silent, headers=headers)).json()
+    assert changed["policy"]["payout_schedule"] == "manual"
+    other = {"policy": {"payout_schedule": "automatic"}}
+    assert code(await api.patch(path, json=other, headers=headers)) == "policy_invalid"
 
 
 async def test_only_your_own_services_are_yours(
@@ -205,11 +227,10 @@ async def test_slots_lie_on_the_providers_wall_clock(api: httpx.AsyncClient, sho
     } == {0}
 
 
-async def test_slots_can_be_paid_for(api: httpx.AsyncClient, shop: Shop) -> None:
-    found = (await availability(api, shop, to=soon(24 * 30))).json()
-    last = datetime.fromisoformat(found["slots"][-1]) + timedelta(hours=1)
-    # Seven days of authorization, less its margin and the grace after the session.
-    assert last <= datetime.now(UTC) + timedelta(days=7, hours=-12 - 24)
+async def test_slots_reach_beyond_an_authorization(api: httpx.AsyncClient, shop: Shop) -> None:
+    found = (await availability(api, shop, **{"from": soon(24 * 20), "to": soon(24 * 21)})).json()
+    assert len(found["slots"]) in {23, 24, 25}
+    assert found["sessions"] == []
 
 
 async def test_slots_keep_the_notice(api: httpx.AsyncClient, deps: Dependencies, database: Database) -> None:
