@@ -23,7 +23,7 @@ from activities.stripe_gateway import StripeGateway
 from activities.wiring import Activities, build
 from models.database import Database
 from observability import configure_logging
-from settings import PolicyDefaults, StripeSettings, WorkerSettings
+from settings import MailSettings, PolicyDefaults, StripeSettings, WorkerSettings
 from workflows.aftercare import AftercareWorkflow
 from workflows.booking import BookingWorkflow
 from workflows.classes import ClassWorkflow
@@ -98,7 +98,7 @@ async def main() -> None:
     stripe = StripeSettings()
     gateway = StripeGateway.connect(stripe.secret_key.get_secret_value(), stripe.api_base)
     client = await connect_temporal(settings)
-    activities = build(database, gateway, client, PolicyDefaults())
+    activities = build(database, gateway, client, PolicyDefaults(), MailSettings())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -1,6 +1,7 @@
 """A mail server that takes everything and delivers nothing: what was sent can be read over HTTP.
 
-`GET /messages?to=` lists what was received, newest first; `DELETE /messages` forgets it.
+`GET /messages?to=` lists what was received, newest first; `DELETE /messages` forgets it. `PUT /fault`
+with `{"kind": ...}` lets it misbehave until told otherwise: see `Fault`.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -33,10 +35,50 @@ CREATE TABLE IF NOT EXISTS messages (
 """
 
 
+class Fault(StrEnum):
+    """How the server misbehaves."""
+
+    NONE = "none"
+    REFUSE = "refuse"
+    """451 to every mail: try again later."""
+    REJECT = "reject"
+    """550 to every recipient: nobody lives here."""
+    DENY = "deny"
+    """554 5.7.1 to every recipient: you may not send from there."""
+    HANG = "hang"
+    """The mail is taken in and never answered for, nor kept."""
+    FORGET_TO_ANSWER = "forget_to_answer"
+    """The mail is kept, and the connection is gone before the answer."""
+
+
+REFUSALS = {
+    Fault.REFUSE: "451 4.3.0 Try again later",
+    Fault.REJECT: "550 5.1.1 <{address}> User unknown",
+    Fault.DENY: "554 5.7.1 <{address}> Relay access denied",
+}
+"""Servers quote addresses, so this one does."""
+
+
+class FaultOrder(BaseModel):
+    """What `PUT /fault` takes."""
+
+    kind: Fault
+
+
+class Part(BaseModel):
+    """One part of a message; parts that only hold others are left out."""
+
+    content_type: str
+    filename: str | None
+    parameters: dict[str, str]
+    content: str
+
+
 class Message(BaseModel):
     """A message as it was handed over, with its text made readable."""
 
     id: int
+    message_id: str | None
     received_at: AwareDatetime
     sender: str
     recipients: list[str]
@@ -45,6 +87,7 @@ class Message(BaseModel):
     html: str | None
     headers: dict[str, str]
     attachments: list[str]
+    parts: list[Part]
 
 
 class Mailbox:
@@ -53,13 +96,34 @@ class Mailbox:
     def __init__(self, database: Path) -> None:
         self._database = sqlite3.connect(database, isolation_level=None)
         self._database.execute(SCHEMA)
+        self._fault = Fault.NONE
+        self._fault_over = asyncio.Event()
+
+    def misbehave(self, fault: Fault) -> None:
+        """From now on; whoever hangs in the fault before it is let go without an answer."""
+        self._fault = fault
+        self._fault_over.set()
+        self._fault_over = asyncio.Event()
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Take the recipient, unless told not to."""
+        if self._fault in REFUSALS:
+            return REFUSALS[self._fault].format(address=address)
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         """Store one message; SMTP's answer is its number."""
+        if self._fault is Fault.HANG:
+            await self._fault_over.wait()
+            return "451 4.3.0 Try again later"
         content = envelope.content or b""
         stored = self._database.execute(
             "INSERT INTO messages (received_at, sender, recipients, content) VALUES (?, ?, ?, ?)",
@@ -70,6 +134,8 @@ class Mailbox:
                 content if isinstance(content, bytes) else content.encode(),
             ),
         )
+        if self._fault is Fault.FORGET_TO_ANSWER and isinstance(server.transport, asyncio.Transport):
+            server.transport.abort()
         return f"250 Stored as message {stored.lastrowid}"
 
     def messages(self, to: str | None) -> Iterator[Message]:
@@ -90,6 +156,7 @@ def _read(number: int, received_at: str, sender: str, recipients: list[str], con
     parsed = message_from_bytes(content, EmailMessage, policy=policy.default)
     return Message(
         id=number,
+        message_id=parsed.get("Message-ID"),
         received_at=datetime.fromisoformat(received_at),
         sender=sender,
         recipients=recipients,
@@ -98,6 +165,17 @@ def _read(number: int, received_at: str, sender: str, recipients: list[str], con
         html=_body(parsed, "html"),
         headers={name: str(value) for name, value in parsed.items()},
         attachments=[part.get_filename() or part.get_content_type() for part in parsed.iter_attachments()],
+        parts=[_part(part) for part in parsed.walk() if not part.is_multipart()],
+    )
+
+
+def _part(part: EmailMessage) -> Part:
+    content = part.get_content()
+    return Part(
+        content_type=part.get_content_type(),
+        filename=part.get_filename(),
+        parameters={name: str(value) for name, value in part["Content-Type"].params.items()},
+        content=content if isinstance(content, str) else bytes(content).decode(errors="replace"),
     )
 
 
@@ -117,6 +195,10 @@ def create_app(mailbox: Mailbox) -> FastAPI:
     @app.delete("/messages", status_code=204)
     async def clear() -> None:
         mailbox.clear()
+
+    @app.put("/fault", status_code=204)
+    async def misbehave(order: FaultOrder) -> None:
+        mailbox.misbehave(order.kind)
 
     return app
 

@@ -38,7 +38,7 @@ class Sender(BaseModel):
         """
         name, address = parseaddr(mail_from)
         local, _, host = address.rpartition("@")
-        if not (local and host and address.isascii() and address.isprintable()):
+        if not (local and host and address.isascii() and mail_from.isprintable()):
             raise ValueError("MAIL_FROM must be an address, or Name <address>")
         return cls(name=name, address=address)
 
