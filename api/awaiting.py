@@ -14,7 +14,7 @@ from api.queries import BookingRecord
 from api.schemas import HeldBecause
 from api.timeline_schemas import Awaiting, Can, What
 from models.policy import Policy
-from models.states import BookingStatus, PaymentStatus, PayoutStatus, Role
+from models.states import PAYMENT_STANDS, BookingStatus, PaymentStatus, PayoutStatus, Role
 from workflows.contracts import Step
 
 EVERYBODY: Final = (Role.CLIENT, Role.PROVIDER, Role.OPS)
@@ -94,7 +94,9 @@ def _payment(standing: Standing) -> Awaiting:
         return _waits(What.PAYMENT, booking.expires_at, pay, cancel)
     if payment.status is PaymentStatus.PROCESSING:
         return _waits(What.PAYMENT_PROCESSING, booking.expires_at, cancel)
-    return _waits(What.CONFIRMATION, None, cancel)
+    if payment.status in PAYMENT_STANDS:
+        return _waits(What.CONFIRMATION, None, cancel)
+    return _waits(What.SETTLEMENT, None)
 
 
 def _outcome(standing: Standing) -> Awaiting:
