@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from stripe import StripeClient
 from temporalio.client import Client
@@ -29,10 +29,18 @@ from settings import PolicyDefaults
 from tests.sandbox.stripe.conftest import Control
 from tests.support.shop import Shop, open_shop
 from workflows.contracts import Abandon, Actor, Do, Outcome, Reserve, Settle
+from workflows.orders import Moving, Reschedule
 
 CLIENT: Final = Actor(role=Role.CLIENT, id="client")
 PROVIDER: Final = Actor(role=Role.PROVIDER, id="provider")
+OPS: Final = Actor(role=Role.OPS, id="ops")
 CHARGE_NOW: Final = {"capture": "on_payment"}
+SOON: Final = timedelta(hours=2)
+FAR_OFF: Final = timedelta(days=20)
+"""Beyond any authorization: the card is kept now and charged nearer the date."""
+NEEDS_3DS: Final = "pm_card_authenticationRequired"
+REFUSED_LATER: Final = "pm_card_chargeCustomerFail"
+"""Can be kept, and is refused when it is charged."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Picture:
     journals: Mapping[str, int] = field(default_factory=dict)
     customers: int = 1
     intents: tuple[str, ...] = ("requires_payment_method",)
+    setups: tuple[str, ...] = ()
     captured: int = 0
     refunds: tuple[int, ...] = ()
     transfers: tuple[int, ...] = ()
@@ -81,16 +90,22 @@ class Desk:
 
     # --- a booking's way ------------------------------------------------------------------------
 
-    async def reserved(self, shop: Shop) -> UUID:
-        request = await shop.asked(shop.request())
+    async def reserved(self, shop: Shop, starts_in: timedelta = SOON) -> UUID:
+        request = await shop.asked(shop.request(starts_in))
         reserved = await self.activities().bookings.reserve(Reserve(request=request, at=now()))
         assert reserved.refusal is None
         return request.booking_id
 
-    async def opened(self, shop: Shop) -> UUID:
-        booking_id = await self.reserved(shop)
+    async def reserved_far_off(self, shop: Shop) -> UUID:
+        return await self.reserved(shop, FAR_OFF)
+
+    async def opened(self, shop: Shop, starts_in: timedelta = SOON) -> UUID:
+        booking_id = await self.reserved(shop, starts_in)
         await self.activities().payments.open_payment(do(booking_id))
         return booking_id
+
+    async def opened_far_off(self, shop: Shop) -> UUID:
+        return await self.opened(shop, FAR_OFF)
 
     async def paid(self, shop: Shop, card: str = "pm_card_visa") -> UUID:
         """The client has paid and nobody has told us."""
@@ -102,11 +117,68 @@ class Desk:
         intent_id = await self.intent_id(booking_id)
         await self.sdk.v1.payment_intents.confirm_async(intent_id, {"payment_method": card})
 
-    async def confirmed(self, shop: Shop) -> UUID:
-        booking_id = await self.paid(shop)
+    async def keep_card(self, booking_id: UUID, card: str = "pm_card_visa") -> None:
+        """The client gives a card to be kept; nobody has told us."""
+        setup_id = (await self.payment(booking_id)).setup_intent_id
+        assert setup_id is not None
+        await self.sdk.v1.setup_intents.confirm_async(setup_id, {"payment_method": card})
+
+    async def authenticate(self, intent_id: str, *, kind: str = "payment_intents") -> None:
+        await self.control.ask("POST", f"/{kind}/{intent_id}/authenticate", outcome="success")
+
+    async def confirmed(self, shop: Shop, card: str = "pm_card_visa") -> UUID:
+        booking_id = await self.paid(shop, card)
+        if card == NEEDS_3DS:
+            await self.authenticate(await self.intent_id(booking_id))
         await self.activities().payments.read_payment(do(booking_id))
         await self.activities().bookings.confirm(do(booking_id))
         return booking_id
+
+    async def saved(self, shop: Shop, card: str = "pm_card_visa") -> UUID:
+        """Confirmed, the card kept and not charged."""
+        booking_id = await self.opened_far_off(shop)
+        await self.keep_card(booking_id, card)
+        await self.activities().payments.read_payment(do(booking_id))
+        await self.activities().bookings.confirm(do(booking_id))
+        return booking_id
+
+    async def chargeable(self, shop: Shop, card: str = "pm_card_visa") -> UUID:
+        """The kept card's day has come."""
+        booking_id = await self.saved(shop, card)
+        await self.comes_due(booking_id, authorize_at=now())
+        return booking_id
+
+    async def unrepaired(self, shop: Shop) -> UUID:
+        """The kept card was refused, and the time to repair it is over."""
+        booking_id = await self.chargeable(shop, REFUSED_LATER)
+        await self.activities().authorizations.authorize(do(booking_id))
+        await self.comes_due(booking_id, fix_by=now())
+        return booking_id
+
+    async def ending(self, shop: Shop, card: str = "pm_card_visa") -> UUID:
+        """The authorization ends before the outcome is known."""
+        booking_id = await self.confirmed(shop, card)
+        await self.comes_due(booking_id, renew_at=now())
+        return booking_id
+
+    async def moved_far_off(self, shop: Shop) -> UUID:
+        """Authorized, and moved beyond its authorization."""
+        booking_id = await self.confirmed(shop)
+        starts_at = (await shop.session_of(booking_id)).starts_at + FAR_OFF
+        order = Reschedule(actor=PROVIDER, starts_at=starts_at)
+        moved = await self.activities().bookings.reschedule(
+            Moving(booking_id=booking_id, at=now(), order=order)
+        )
+        assert moved.booking.replan
+        return booking_id
+
+    async def comes_due(self, booking_id: UUID, **deadlines: datetime) -> None:
+        """Time passes up to a deadline of the payment."""
+
+        async def work(session: AsyncSession) -> None:
+            await session.execute(update(Payment).where(Payment.booking_id == booking_id).values(**deadlines))
+
+        await self.database.run(work)
 
     async def earned(self, shop: Shop) -> UUID:
         """Completed and captured; the provider's share is held."""
@@ -116,9 +188,17 @@ class Desk:
 
     # --- looking ----------------------------------------------------------------------------------
 
+    async def payment(self, booking_id: UUID) -> Payment:
+        """The booking's payment; the latest, when it was authorized anew."""
+        found = select(Payment).where(Payment.booking_id == booking_id).order_by(Payment.number.desc())
+
+        async def work(session: AsyncSession) -> Payment:
+            return (await session.scalars(found.limit(1))).one()
+
+        return await self.database.run(work)
+
     async def intent_id(self, booking_id: UUID) -> str:
-        found = select(Payment.payment_intent_id).where(Payment.booking_id == booking_id)
-        intent_id = await self.database.run(lambda session: session.scalar(found))
+        intent_id = (await self.payment(booking_id)).payment_intent_id
         assert intent_id is not None
         return intent_id
 
@@ -145,6 +225,11 @@ class Desk:
             for intent in await self.control.objects("payment_intent")
             if intent["metadata"].get("booking_id") == str(booking_id)
         ]
+        setups = [
+            setup
+            for setup in await self.control.objects("setup_intent")
+            if setup["metadata"].get("booking_id") == str(booking_id)
+        ]
         mine = {intent["id"] for intent in intents}
         charges = [one for one in await self.control.objects("charge") if one["payment_intent"] in mine]
         refunds = [one for one in await self.control.objects("refund") if one["payment_intent"] in mine]
@@ -158,6 +243,7 @@ class Desk:
             journals=dict(Counter(kind for _, kind in {(one.journal_id, one.kind.value) for one in entries})),
             customers=sum(one["metadata"].get("client_id") == booking.client_id for one in customers),
             intents=tuple(intent["status"] for intent in intents),
+            setups=tuple(setup["status"] for setup in setups),
             captured=sum(one["amount_captured"] for one in charges),
             refunds=tuple(one["amount"] for one in refunds),
             transfers=tuple(one["amount"] for one in transfers),
@@ -180,8 +266,13 @@ def cancelled_by(actor: Actor, booking_id: UUID) -> Settle:
     return _settle(booking_id, ReportedOutcome.CANCELLED, actor)
 
 
-def abandoned(booking_id: UUID) -> Abandon:
-    return Abandon(booking_id=booking_id, at=now(), reason="payment_timeout", actor=CLIENT)
+def abandoned(booking_id: UUID, reason: str = "payment_timeout") -> Abandon:
+    return Abandon(booking_id=booking_id, at=now(), reason=reason, actor=CLIENT)
+
+
+def settling(booking_id: UUID, kind: ReportedOutcome, actor: Actor, keep: int | None = None) -> Settle:
+    """The same without a reason of its own."""
+    return Settle(booking_id=booking_id, outcome=Outcome(kind=kind, actor=actor, at=now(), keep=keep))
 
 
 def _settle(booking_id: UUID, kind: ReportedOutcome, actor: Actor) -> Settle:
@@ -201,7 +292,8 @@ async def number(database: Database, query: Select[int]) -> int:
 async def _rows(
     session: AsyncSession, booking_id: UUID
 ) -> tuple[Booking, Payment, Payout | None, list[LedgerEntry]]:
-    payment = (await session.scalars(select(Payment).where(Payment.booking_id == booking_id))).one()
+    payments = select(Payment).where(Payment.booking_id == booking_id).order_by(Payment.number.desc())
+    payment = (await session.scalars(payments.limit(1))).one()
     payout = (await session.scalars(select(Payout).where(Payout.booking_id == booking_id))).one_or_none()
     entries = await session.scalars(select(LedgerEntry).where(LedgerEntry.booking_id == booking_id))
     return await session.get_one(Booking, booking_id), payment, payout, list(entries)

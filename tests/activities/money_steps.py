@@ -1,7 +1,7 @@
 """Every money step of the saga: what comes before it, how it is done, and where it leaves the money."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +9,9 @@ from activities.wiring import Activities
 from tests.activities.desk import (
     CHARGE_NOW,
     CLIENT,
+    NEEDS_3DS,
     PROVIDER,
+    REFUSED_LATER,
     Desk,
     Picture,
     abandoned,
@@ -26,6 +28,7 @@ STRIPE_FEE: Final = 378
 STRIPE_FEE_ON_HALF: Final = 204
 SHARE: Final = 9_600
 FEE: Final = 2_400
+REAUTHORIZE: Final = {"authorization_expiry": "reauthorize"}
 
 
 @dataclass(frozen=True)
@@ -181,9 +184,123 @@ PAY_OUT: Final = MoneyStep(
     ),
 )
 
+OPEN_SETUP: Final = MoneyStep(
+    "open_payment: setup",
+    kind="setup",
+    path="/v1/setup_intents",
+    before=Desk.reserved_far_off,
+    act=lambda activities, booking_id: activities.payments.open_payment(do(booking_id)),
+    ends=Picture(intents=(), setups=("requires_payment_method",)),
+)
+CLOSE_SETUP: Final = MoneyStep(
+    "close_payment: cancel the setup",
+    kind="cancel_setup",
+    path="/v1/setup_intents/*/cancel",
+    before=Desk.opened_far_off,
+    act=lambda activities, booking_id: activities.payments.close_payment(do(booking_id)),
+    ends=Picture(payment="VOIDED", intents=(), setups=("canceled",)),
+)
+GIVE_BACK_SETUP: Final = MoneyStep(
+    "give_back: cancel the setup",
+    kind="cancel_setup",
+    path="/v1/setup_intents/*/cancel",
+    before=Desk.opened_far_off,
+    act=lambda activities, booking_id: activities.payments.give_back(abandoned(booking_id)),
+    ends=Picture(payment="VOIDED", intents=(), setups=("canceled",)),
+)
+_ON_ITS_WAY: Final = Picture(booking="CONFIRMED", intents=("requires_capture",))
+AUTHORIZE_INTENT: Final = MoneyStep(
+    "authorize: intent",
+    kind="intent",
+    path="/v1/payment_intents",
+    before=Desk.chargeable,
+    act=lambda activities, booking_id: activities.authorizations.authorize(do(booking_id)),
+    ends=replace(_ON_ITS_WAY, payment="AUTHORIZED", setups=("succeeded",)),
+)
+AUTHORIZE: Final = replace(
+    AUTHORIZE_INTENT, name="authorize: charge", kind="confirm", path="/v1/payment_intents/*/confirm"
+)
+AUTHORIZE_REFUSED: Final = replace(
+    AUTHORIZE,
+    name="authorize: refused",
+    before=lambda desk, shop: desk.chargeable(shop, REFUSED_LATER),
+    ends=Picture(booking="CONFIRMED", payment="SAVED", setups=("succeeded",)),
+)
+CLOSE_UNREPAIRED: Final = MoneyStep(
+    "close_payment: the card was not repaired",
+    kind="cancel",
+    path="/v1/payment_intents/*/cancel",
+    before=Desk.unrepaired,
+    act=lambda activities, booking_id: activities.payments.close_payment(do(booking_id)),
+    ends=Picture(booking="CONFIRMED", payment="VOIDED", intents=("canceled",), setups=("succeeded",)),
+)
+CAPTURE_EARLY: Final = MoneyStep(
+    "renew_authorization: capture early",
+    kind="capture",
+    path="/v1/payment_intents/*/capture",
+    before=Desk.ending,
+    act=lambda activities, booking_id: activities.authorizations.renew_authorization(do(booking_id)),
+    ends=Picture(
+        booking="CONFIRMED",
+        payment="CAPTURED",
+        books=_CAPTURED,
+        journals=_TAKEN,
+        intents=("succeeded",),
+        captured=PRICE,
+    ),
+)
+RENEW_INTENT: Final = replace(
+    CAPTURE_EARLY,
+    name="renew_authorization: intent",
+    kind="intent",
+    path="/v1/payment_intents",
+    policy=REAUTHORIZE,
+    ends=Picture(booking="CONFIRMED", payment="AUTHORIZED", intents=("canceled", "requires_capture")),
+)
+RENEW: Final = replace(
+    RENEW_INTENT,
+    name="renew_authorization: charge",
+    kind="confirm",
+    path="/v1/payment_intents/*/confirm",
+)
+RENEW_VOID: Final = replace(
+    RENEW_INTENT,
+    name="renew_authorization: void the old one",
+    kind="cancel",
+    path="/v1/payment_intents/*/cancel",
+)
+RENEW_REFUSED: Final = replace(
+    CAPTURE_EARLY,
+    name="renew_authorization: refused",
+    before=lambda desk, shop: desk.ending(shop, NEEDS_3DS),
+    policy=REAUTHORIZE,
+    ends=replace(CAPTURE_EARLY.ends, intents=("succeeded", "canceled")),
+)
+REPLAN: Final = MoneyStep(
+    "replan_payment: void",
+    kind="cancel",
+    path="/v1/payment_intents/*/cancel",
+    before=Desk.moved_far_off,
+    act=lambda activities, booking_id: activities.authorizations.replan_payment(do(booking_id)),
+    ends=Picture(booking="CONFIRMED", payment="SAVED", intents=("canceled",)),
+)
+
 MONEY_STEPS: Final = (
     OPEN_CUSTOMER,
     OPEN_INTENT,
+    OPEN_SETUP,
+    CLOSE_SETUP,
+    GIVE_BACK_SETUP,
+    AUTHORIZE_INTENT,
+    AUTHORIZE,
+    AUTHORIZE_REFUSED,
+    CLOSE_UNREPAIRED,
+    CAPTURE_EARLY,
+    RENEW_INTENT,
+    RENEW,
+    RENEW_VOID,
+    RENEW_REFUSED,
+    REPLAN,
     CAPTURE,
     FORFEIT,
     VOID,

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from models.bookings import Booking, BookingRequest, Session
 from models.catalogue import AvailabilityRule, Provider, Service
 from models.database import Database
+from models.policy import PaymentPlan
 from models.records import AuditEvent
 from models.states import LIVE_SESSION, SEAT_HOLDING, BookingStatus, PaymentStatus, SessionStatus
 from tests.activities.desk import Desk, abandoned, do, now, number
@@ -176,28 +177,42 @@ def withdrawn(shop: Shop) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("world", "starts_in", "refusal"),
+    ("world", "refusal"),
     [
-        (closed, TOMORROW, Refusal.OUTSIDE_OPENING_HOURS),
-        (without_account, TOMORROW, Refusal.PROVIDER_NOT_READY),
-        (withdrawn, TOMORROW, Refusal.NOT_FOUND),
-        (None, timedelta(days=30), Refusal.VALIDATION_FAILED),
+        (closed, Refusal.OUTSIDE_OPENING_HOURS),
+        (without_account, Refusal.PROVIDER_NOT_READY),
+        (withdrawn, Refusal.NOT_FOUND),
     ],
-    ids=["closed", "without account", "withdrawn", "beyond the authorization"],
+    ids=["closed", "without account", "withdrawn"],
 )
 async def test_a_refusal_is_remembered_whatever_becomes_of_the_world(
-    desk: Desk, world: Any, starts_in: timedelta, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, world: Any, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = await desk.shop()
-    request = await asked(shop, starts_in)
-    if world:
-        await change(desk.database, world(shop))
+    request = await asked(shop)
+    await change(desk.database, world(shop))
     assert (await reserve(desk, request)).refusal is refusal
     assert await remembered(desk.database, request.booking_id) == refusal
-    monkeypatch.setattr("activities.bookings.BookingActivities._objection", lambda *_: None)
+    monkeypatch.setattr("activities.seats.Offer.objection", lambda *_: None)
     await change(desk.database, update(Service).where(Service.id == shop.service_id).values(active=True))
     assert (await reserve(desk, request)).refusal is refusal
     assert await live_sessions(desk.database, shop) == 0
+
+
+@pytest.mark.parametrize(
+    ("starts_in", "plan"),
+    [
+        (TOMORROW, PaymentPlan.AUTHORIZE_NOW),
+        (timedelta(days=30), PaymentPlan.AUTHORIZE_LATER),
+    ],
+)
+async def test_a_session_beyond_the_authorization_is_paid_with_a_card_that_is_kept(
+    desk: Desk, starts_in: timedelta, plan: PaymentPlan
+) -> None:
+    shop = await desk.shop()
+    reserved = await reserve(desk, await asked(shop, starts_in))
+    assert reserved.booking is not None
+    assert reserved.booking.plan is plan
 
 
 async def test_a_price_that_stripe_no_longer_sells_at_is_not_booked(desk: Desk) -> None:

@@ -111,7 +111,9 @@ async def test_the_hold_begins_with_the_outcome_and_not_with_the_settlement(desk
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["found out while settling", "known before"])
-async def test_an_authorization_that_the_network_let_go_is_never_completed(desk: Desk, *, known: bool) -> None:
+async def test_an_authorization_that_the_network_let_go_is_never_completed(
+    desk: Desk, *, known: bool
+) -> None:
     booking_id = await CAPTURE.prepare(desk)
     await desk.control.ask("POST", "/clock", advance_seconds=8 * 86_400)
     if known:
