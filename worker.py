@@ -20,6 +20,7 @@ from temporalio.worker import Worker
 
 from activities.interceptor import StepInterceptor
 from activities.stripe_gateway import StripeGateway
+from activities.watching import keep_schedules
 from activities.wiring import Activities, build
 from models.database import Database
 from observability import configure_logging
@@ -108,6 +109,7 @@ async def main() -> None:
         for worker in workers(client, activities, settings.stripe_requests_per_second):
             await running.enter_async_context(worker)
         await start_relay(client)
+        await keep_schedules(client)
         log.info("worker started")
         await stop.wait()
         log.info("worker stopping")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.bookings import Booking
@@ -72,7 +72,7 @@ async def _report(session: AsyncSession, rules: Collection[str], seen: list[Obse
     return await _standing(session, rules)
 
 
-def _upsert(one: Observation) -> object:
+def _upsert(one: Observation) -> Insert:
     added = insert(Finding).values(
         rule=one.rule, subject=one.subject, booking_id=one.booking_id, detail=one.detail
     )

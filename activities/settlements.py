@@ -50,6 +50,7 @@ class SettlementActivities(SettlementSteps):
         gateway: StripeGateway,
         writes: StripeWrites,
         operations: Operations,
+        *,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database

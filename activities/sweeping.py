@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -61,7 +62,7 @@ class Sweep:
         stored = 0
         async for raw in self._gateway.lists.events(sorted(HANDLED), since - OVERLAP, account):
             event = swept(raw, account)
-            if not await self._database.run(lambda session, event=event: _is_stored(session, event.id)):
+            if not await self._database.run(partial(_is_stored, event_id=event.id)):
                 stored += await self._inbox.store(event)
             if activity.in_activity():
                 activity.heartbeat(name)

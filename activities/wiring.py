@@ -8,14 +8,21 @@ from temporalio.client import Client
 
 from activities.authorizations import AuthorizationActivities
 from activities.bookings import BookingActivities
+from activities.classes import ClassActivities
+from activities.comparing import Comparison
+from activities.findings import Findings
 from activities.inbox import Inbox
+from activities.lost_runs import LostRuns
 from activities.notifications import Postman
 from activities.operations import Operations
+from activities.oversight import OversightActivities, Watch
 from activities.payments import PaymentActivities
 from activities.payouts import PayoutActivities
 from activities.relay import RelayActivities
+from activities.settlements import SettlementActivities
 from activities.stripe_gateway import StripeGateway, utc_now
 from activities.stripe_writes import StripeWrites
+from activities.sweeping import Sweep
 from models.database import Database
 from settings import MailSettings, PolicyDefaults
 
@@ -29,6 +36,9 @@ class Activities:
     authorizations: AuthorizationActivities
     payouts: PayoutActivities
     relay: RelayActivities
+    settlements: SettlementActivities
+    classes: ClassActivities
+    oversight: OversightActivities
 
     @property
     def on_bookings_queue(self) -> list[Callable[..., Any]]:
@@ -41,6 +51,7 @@ class Activities:
             self.bookings.release,
             self.bookings.record_attention,
             self.relay.relay_inbox,
+            self.classes.close_class,
         ]
 
     @property
@@ -57,6 +68,10 @@ class Activities:
             self.authorizations.renew_authorization,
             self.authorizations.replan_payment,
             self.payouts.pay_out,
+            self.settlements.judge_stray,
+            self.settlements.give_back_stray,
+            self.oversight.reconcile,
+            self.oversight.audit,
         ]
 
 
@@ -70,6 +85,7 @@ def build(
     """Give every activity what it needs; without `mail` nobody looks after the outbox."""
     operations = Operations(database, utc_now)
     writes = StripeWrites(gateway)
+    inbox = Inbox(database, temporal)
     return Activities(
         bookings=BookingActivities(database, gateway, defaults),
         payments=PaymentActivities(database, gateway, writes, operations),
@@ -77,10 +93,24 @@ def build(
         payouts=PayoutActivities(database, gateway, writes, operations),
         relay=RelayActivities(
             database,
-            Inbox(database, temporal),
+            inbox,
             gateway,
             utc_now,
             orphan_after=defaults.orphan_after,
             postman=Postman.hire(database, mail, utc_now) if mail else None,
         ),
+        settlements=SettlementActivities(database, gateway, writes, operations, now=utc_now),
+        classes=ClassActivities(database, utc_now),
+        oversight=_oversight(database, gateway, inbox),
     )
+
+
+def _oversight(database: Database, gateway: StripeGateway, inbox: Inbox) -> OversightActivities:
+    findings = Findings(database)
+    watch = Watch(
+        sweep=Sweep(database, inbox, gateway, utc_now),
+        lost_runs=LostRuns(database, inbox.telling),
+        comparison=Comparison(database, gateway, findings, utc_now),
+        findings=findings,
+    )
+    return OversightActivities(database, inbox.telling, watch, utc_now)
