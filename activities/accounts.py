@@ -1,13 +1,15 @@
-"""A booking's money as the ledger has it, read in one query; and what others owe to the platform."""
+"""A booking's money as the ledger has it, read in one query and shifted by journals; and what providers owe."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.records import Records
+from models import ledger
 from models.books import Books
-from models.ledger import Account, JournalKind, LedgerEntry, Side, books_from
+from models.ledger import Account, JournalKind, LedgerEntry, Line, Side, books_from
 from models.payments import ProviderDebt
 
 
@@ -45,3 +47,47 @@ async def debts_of(session: AsyncSession, provider_id: UUID, currency: str) -> l
         .execution_options(populate_existing=True)
     )
     return list(await session.scalars(query))
+
+
+def post(
+    session: AsyncSession,
+    rows: Records,
+    kind: JournalKind,
+    lines: Sequence[Line],
+    object_id: str | None = None,
+    *,
+    reference: str | None = None,
+) -> None:
+    """Add a journal in the booking's currency; `entries` says what it is named for."""
+    booking = rows.booking
+    session.add_all(ledger.entries(kind, booking.id, booking.currency, lines, object_id, reference=reference))
+
+
+async def shift(
+    session: AsyncSession,
+    rows: Records,
+    kind: JournalKind,
+    object_id: str,
+    *,
+    refunded: int = 0,
+    disputed: int = 0,
+) -> None:
+    """Client money leaves, or comes back when the amounts are below zero; the booking must be locked."""
+    before = await books_of(session, rows)
+    after = before.model_copy(
+        update={"refunded": before.refunded + refunded, "disputed": before.disputed + disputed}
+    )
+    post(session, rows, kind, ledger.shift(before, after), object_id)
+
+
+async def is_posted(session: AsyncSession, kind: JournalKind, object_id: str) -> bool:
+    """Whether a Stripe object is on the books already."""
+    found = select(func.count()).where(LedgerEntry.kind == kind, LedgerEntry.stripe_object_id == object_id)
+    return bool((await session.execute(found)).scalar_one())
+
+
+async def next_reference(session: AsyncSession, rows: Records, kind: JournalKind) -> str:
+    """The name of the booking's next journal of a kind that no Stripe object stands behind."""
+    count = func.count(LedgerEntry.journal_id.distinct())
+    posted = select(count).where(LedgerEntry.booking_id == rows.booking.id, LedgerEntry.kind == kind)
+    return f"{rows.booking.id}:{(await session.execute(posted)).scalar_one() + 1}"

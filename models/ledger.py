@@ -167,8 +167,8 @@ def debt_relief(amount: int) -> tuple[Line, ...]:
 
 
 def waiver(amount: int) -> tuple[Line, ...]:
-    """Ops leave with the platform what would have been the provider's."""
-    return (Line.debit(Account.PROVIDER_PAYABLE, amount), Line.credit(Account.PLATFORM_REVENUE, amount))
+    """Ops leave with the platform what would have been the provider's; below zero, it bears a part after all."""
+    return (_owed(Account.PROVIDER_PAYABLE, -amount), _owed(Account.PLATFORM_REVENUE, amount))
 
 
 def _balance(amount: int) -> Line:
