@@ -57,10 +57,11 @@ async def test_the_resource_has_just_the_fields_of_the_contract(api: httpx.Async
         ),
         "checkout",
     }
-    assert set(made["session"]) == {"id", "status", "starts_at", "ends_at"}
+    assert set(made["session"]) == {"id", "status", "starts_at", "ends_at", "capacity"}
     assert set(made["payment"]) == {
         *("status", "plan", "amount", "currency", "amount_captured", "amount_refunded", "platform_fee"),
-        *("provider_share", "payment_intent_id", "checkout_session_id", "capture_before"),
+        *("provider_share", "payment_intent_id", "setup_intent_id", "checkout_session_id"),
+        *("capture_before", "authorize_at", "fix_by"),
     }
     assert set(made["checkout"]) == {"kind", "client_secret", "url", "publishable_key"}
 
