@@ -15,7 +15,7 @@ from activities.standing import has_open_dispute
 from models import holds, ledger
 from models.ledger import JournalKind
 from models.payments import Payout
-from models.states import PayoutStatus
+from models.states import TERMINAL_BOOKING, PayoutStatus
 from models.transitions import Change, move
 
 WAITING: Final = frozenset({PayoutStatus.HELD, PayoutStatus.FROZEN, PayoutStatus.BLOCKED})
@@ -29,6 +29,8 @@ def is_coming(payout: Payout | None) -> bool:
 async def follow(session: AsyncSession, rows: Records, context: Change) -> None:
     """Bring a payout that is still to come to what is kept now."""
     payout = rows.payout
+    if payout is None:
+        await _bear(session, rows)
     if payout is None or not is_coming(payout):
         return
     division = (await books_of(session, rows)).division
@@ -67,6 +69,12 @@ async def cancel(session: AsyncSession, rows: Records, payout: Payout, context: 
     payout.amount, payout.platform_fee = 0, books.division.platform_fee
     cleared = {"frozen_seconds": None, "objected_at": None, "blocked_at": None}
     await move(session, payout, PayoutStatus.CANCELLED, context, **cleared)
+
+
+async def _bear(session: AsyncSession, rows: Records) -> None:
+    """A booking that ended with nothing kept holds no loss either: what goes back twice is the platform's."""
+    if rows.booking.status in TERMINAL_BOOKING and (await books_of(session, rows)).kept < 0:
+        await divide(session, rows)
 
 
 async def divide(session: AsyncSession, rows: Records) -> None:

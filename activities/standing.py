@@ -9,16 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.accounts import books_of
 from activities.records import Records, load
+from models.books import Books
 from models.payments import Dispute
 from models.states import (
     MONEY_TAKEN,
+    PAYOUT_OPEN,
+    TERMINAL_BOOKING,
     DisputeStatus,
     PaymentStatus,
     PayoutStatus,
 )
 from workflows.contracts import Actor, BookingState, Claim
 
-TRANSFERRED: Final = frozenset({PayoutStatus.PAID, PayoutStatus.PARTIALLY_REVERSED, PayoutStatus.REVERSED})
+OVER: Final = frozenset(PayoutStatus) - PAYOUT_OPEN
+"""Nothing is to come by itself: paid, taken back, or cancelled."""
 
 ON_THE_WAY: Final = frozenset({PayoutStatus.PROCESSING, PayoutStatus.BLOCKED})
 
@@ -68,15 +72,27 @@ async def _money(session: AsyncSession, rows: Records) -> dict[str, Any]:
     if rows.payment.status not in MONEY_TAKEN and rows.payout is None:
         return {}
     books, payout = await books_of(session, rows), rows.payout
-    transferred = payout is not None and payout.status in TRANSFERRED
     return {
         "refundable": max(books.kept, 0),
         "disputed": await has_open_dispute(session, rows.booking.id),
         "objected": payout is not None and payout.objected_at is not None,
-        "unbalanced": transferred and books.due != 0,
+        "unbalanced": is_unbalanced(rows, books),
         "at_bank": payout is not None and payout.transfer_id is not None and payout.status in ON_THE_WAY,
         "escalate_at": _escalate_at(rows),
     }
+
+
+def is_unbalanced(rows: Records, books: Books) -> bool:
+    """Whether `rebalance` has something to do: nothing that is still to come will bring it in line.
+
+    What is on its way to the bank gets no more on top, but may have to be taken back.
+    """
+    payout = rows.payout
+    if payout is None:
+        return rows.booking.status in TERMINAL_BOOKING and books.held != 0
+    if payout.status in OVER:
+        return books.due != 0
+    return payout.status in ON_THE_WAY and payout.transfer_id is not None and books.due < 0
 
 
 def _escalate_at(rows: Records) -> datetime | None:
