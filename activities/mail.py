@@ -4,7 +4,6 @@ What a server answers may quote the address, so only its code ever leaves this m
 """
 
 import asyncio
-import re
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from typing import Final, Self
@@ -20,7 +19,6 @@ PATIENCE: Final = 30.0
 ADDRESS_REFUSED: Final = frozenset(range(550, 560))
 """RFC 5321, 4.2.2: x5x is about the mail system. Of 50x and 53x it is us who have to do something."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_ADDRESS: Final = re.compile(r"[^@\s\"<>(),:;\x00-\x20\x7f]+@[^@\s\"<>(),:;\x00-\x20\x7f]+")
 
 
 class RecipientRefused(Exception):
@@ -86,11 +84,9 @@ class Mailer:
         """Return once the server has taken the message over.
 
         Raises:
-            RecipientRefused: the address is none, or the server will not have it (5xx to RCPT).
+            RecipientRefused: the server will never have this address (55x to RCPT).
             MailFailed: anything else; also when the server may have taken it and could not say so.
         """
-        if not _ADDRESS.fullmatch(recipient):
-            raise RecipientRefused("not an address")
         try:
             async with asyncio.timeout(PATIENCE), self._connection(sender) as connection:
                 await _hand_over(connection, message, sender, recipient)

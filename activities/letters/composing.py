@@ -1,7 +1,7 @@
 """A whole message: headers, the text, its HTML, the invitation."""
 
+import re
 from datetime import datetime
-from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -15,6 +15,8 @@ from activities.letters.reading import Matter
 from activities.letters.rendering import Letters, called
 
 ATTACHED_AS: Final = "invite.ics"
+ADDRESS: Final = re.compile(r"""([^@\s"\\<>()\[\],:;\x00-\x20\x7f]+)@([^@\s"\\<>()\[\],:;\x00-\x20\x7f]+)""")
+"""Addresses in any script; those that need quotation marks are nobody's."""
 
 
 class Unaddressable(Exception):
@@ -80,12 +82,15 @@ class Composer:
 
 
 def _to(matter: Matter) -> Address:
-    try:
-        return Address(
-            called(matter, matter.recipient), addr_spec=matter.people[matter.recipient].email or ""
-        )
-    except (ValueError, IndexError, MessageError):
-        raise Unaddressable(f"the {matter.recipient} has no valid address") from None
+    local_part, host = _parts(matter)
+    return Address(called(matter, matter.recipient), local_part, host)
+
+
+def _parts(matter: Matter) -> tuple[str, str]:
+    found = ADDRESS.fullmatch(matter.people[matter.recipient].email or "")
+    if found is None:
+        raise Unaddressable(f"the {matter.recipient} has no valid address")
+    return found[1], found[2]
 
 
 def _attach(message: EmailMessage, invite: Invitation) -> None:
