@@ -203,15 +203,16 @@ class Desk:
         return intent_id
 
     async def operations(self, booking_id: UUID, kind: str) -> list[StripeOperation]:
-        """The attempts at one kind of write, first to last."""
+        """The attempts at one kind of write on the row that was written to last, first to last."""
         query = (
             select(StripeOperation)
             .where(StripeOperation.booking_id == booking_id, StripeOperation.kind == kind)
-            .order_by(StripeOperation.attempt)
+            .order_by(StripeOperation.started_at, StripeOperation.attempt)
         )
 
         async def work(session: AsyncSession) -> list[StripeOperation]:
-            return list(await session.scalars(query))
+            every = list(await session.scalars(query))
+            return [one for one in every if one.row_id == every[-1].row_id]
 
         return await self.database.run(work)
 

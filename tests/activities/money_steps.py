@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from activities.wiring import Activities
+from models.states import OperationState
 from tests.activities.desk import (
     CHARGE_NOW,
     CLIENT,
@@ -42,6 +43,8 @@ class MoneyStep:
     act: Callable[[Activities, UUID], Awaitable[object]]
     ends: Picture
     policy: Mapping[str, Any] = field(default_factory=dict)
+    leaves: OperationState = OperationState.SUCCEEDED
+    """What becomes of the write: a card that is refused is a definite failure, and a result."""
 
     async def prepare(self, desk: Desk) -> UUID:
         """A booking of a shop of its own, ready for this step."""
@@ -225,6 +228,7 @@ AUTHORIZE_REFUSED: Final = replace(
     name="authorize: refused",
     before=lambda desk, shop: desk.chargeable(shop, REFUSED_LATER),
     ends=Picture(booking="CONFIRMED", payment="SAVED", setups=("succeeded",)),
+    leaves=OperationState.FAILED,
 )
 CLOSE_UNREPAIRED: Final = MoneyStep(
     "close_payment: the card was not repaired",

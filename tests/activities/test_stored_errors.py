@@ -30,7 +30,11 @@ async def store_a_500(desk: Desk, step: MoneyStep, booking_id: UUID, *, acted: b
     await desk.control.fault("cached_500", step.path, match=match, acted=acted)
 
 
-@pytest.mark.parametrize("step", MONEY_STEPS, ids=lambda step: step.name)
+# A refusal leaves nothing that could be looked up: it is asked for again under a second key.
+FOUND = [step for step in MONEY_STEPS if step.leaves is OperationState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("step", FOUND, ids=lambda step: step.name)
 async def test_a_stored_500_behind_which_stripe_acted_is_looked_up(desk: Desk, step: MoneyStep) -> None:
     booking_id = await step.prepare(desk)
     await store_a_500(desk, step, booking_id, acted=True)
