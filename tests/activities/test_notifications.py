@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,8 +14,9 @@ from activities.records import change, load
 from models.announcements import Kind
 from models.database import Database
 from models.outbox import announce
-from models.states import BookingStatus
-from models.transitions import move
+from models.payments import Dispute, Refund
+from models.states import BookingStatus, DisputeStatus, PayoutStatus, RefundStatus
+from models.transitions import created, move
 from tests.activities.desk import CLIENT, PROVIDER, Desk, abandoned, cancelled_by, completed, do, now
 from tests.activities.mailroom import Mailroom, address_of, open_mailroom
 from workflows.orders import Moving, Reschedule
@@ -154,3 +157,88 @@ async def test_no_row_holds_a_name_an_address_or_a_persons_words(room: Mailroom)
     stored = repr([row.facts for row in await room.rows(booking_id)])
     for secret in (address_of(shop), "test.example", "Test Client", "Test Provider", "Lesson"):
         assert secret not in stored
+
+
+async def test_what_stripe_tells_of_an_earned_booking_is_told_on(room: Mailroom) -> None:
+    shop = await room.shop()
+    booking_id = await room.desk.earned(shop)
+    payment, context = await shop.payment(booking_id), change(booking_id, now())
+    dispute = Dispute(
+        id=uuid4(),
+        booking_id=booking_id,
+        payment_id=payment.id,
+        status=DisputeStatus.OPEN,
+        amount=12_000,
+        currency="eur",
+        reason="product_not_received",
+        dispute_id="dp_1",
+    )
+    refund = Refund(
+        id=uuid4(),
+        booking_id=booking_id,
+        payment_id=payment.id,
+        status=RefundStatus.SUCCEEDED,
+        amount=100,
+        currency="eur",
+        refund_id="re_1",
+    )
+
+    async def hear(session: AsyncSession) -> None:
+        for row in (dispute, refund):
+            created(session, row, context)
+        await session.flush()
+        await move(session, dispute, DisputeStatus.LOST, context)
+        await move(session, refund, RefundStatus.FAILED, context)
+
+    await room.database.run(hear)
+    news = {"dispute_opened", "dispute_closed", "refund_made", "refund_failed"}
+    assert [row for row in await room.told(booking_id) if row[0] in news] == [
+        ("dispute_closed", "ops"),
+        ("dispute_closed", "provider"),
+        ("dispute_opened", "ops"),
+        ("dispute_opened", "provider"),
+        ("refund_failed", "client"),
+        ("refund_failed", "ops"),
+        ("refund_made", "client"),
+    ]
+    await room.come_due(booking_id)
+    while await room.postman().send_due():
+        pass
+    subjects = {message.subject for message in room.received()}
+    assert {"A payment of 120.00 EUR is disputed", "Refund of 1.00 EUR for Lesson"} <= subjects
+
+
+async def test_a_payout_that_stays_blocked_is_told_once_and_reminded_of_once(room: Mailroom) -> None:
+    shop = await room.shop()
+    booking_id = await room.desk.earned(shop)
+    since = now()
+
+    async def try_in_vain(session: AsyncSession, at: datetime) -> None:
+        payout, context = (await load(session, booking_id, lock=True)).payout, change(booking_id, at)
+        assert payout is not None
+        await move(session, payout, PayoutStatus.PROCESSING, context)
+        await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=since)
+
+    for minutes in range(3):
+        at = since + timedelta(minutes=minutes)
+        await room.database.run(partial(try_in_vain, at=at))
+    (blocked,) = await room.rows(booking_id, "payout_blocked")
+    (reminder,) = await room.rows(booking_id, "payout_still_blocked")
+    assert blocked.next_attempt_at == since
+    assert reminder.next_attempt_at == since + timedelta(days=1, hours=12)
+
+
+async def test_an_objection_is_told_to_the_provider_and_to_ops_and_a_dispute_is_none(room: Mailroom) -> None:
+    shop = await room.shop()
+    disputed, contested = [await room.desk.earned(shop) for _ in range(2)]
+
+    async def freeze(session: AsyncSession, booking_id: UUID, objected_at: datetime | None) -> None:
+        payout = (await load(session, booking_id, lock=True)).payout
+        assert payout is not None
+        context = change(booking_id, now())
+        await move(session, payout, PayoutStatus.FROZEN, context, objected_at=objected_at)
+
+    await room.database.run(partial(freeze, booking_id=disputed, objected_at=None))
+    await room.database.run(partial(freeze, booking_id=contested, objected_at=now()))
+    assert not await room.rows(disputed, "objected")
+    assert {row.recipient.value for row in await room.rows(contested, "objected")} == {"provider", "ops"}

@@ -6,6 +6,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import httpx
+import pytest
 from aiosmtpd.smtp import SMTP
 
 from sandbox.mail import Mailbox, create_app
@@ -51,3 +52,25 @@ async def test_messages_are_listed_by_recipient_newest_first_and_can_be_cleared(
         assert [message["subject"] for message in found] == ["3", "1"]
         assert (await client.delete("/messages")).status_code == 204
         assert (await client.get("/messages")).json() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("refuse", 451), ("reject", 550), ("deny", 554)], ids=["later", "nobody", "not you"]
+)
+async def test_the_server_refuses_as_it_is_told_until_it_is_told_otherwise(
+    tmp_path: Path, fault: str, code: int
+) -> None:
+    async with mail(tmp_path / "mail.sqlite") as (port, client):
+        assert (await client.put("/fault", json={"kind": fault})).status_code == 204
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+            await asyncio.to_thread(send, port, "alice@example.com", "1")
+        assert refused.value.recipients["alice@example.com"][0] == code
+        assert (await client.put("/fault", json={"kind": "none"})).status_code == 204
+        await asyncio.to_thread(send, port, "alice@example.com", "2")
+        (message,) = (await client.get("/messages")).json()
+        assert message["subject"] == "2"
+        assert [part["content_type"] for part in message["parts"]] == [
+            "text/plain",
+            "text/html",
+            "text/calendar",
+        ]
