@@ -51,6 +51,8 @@ async def admit(
     named = await name(session, wanted)
     _check_price(wanted, named.offer)
     policy = defaults.resolve(named.offer.service.policy)
+    if named.session_id is not None and named.starts_at <= now:
+        raise Problem(Code.CLASS_NOT_FOUND, "The class has begun.")
     check_horizon(named.starts_at, now, "session_id" if named.session_id else "starts_at")
     _check_notice(named, policy, now)
     if named.session_id is not None:

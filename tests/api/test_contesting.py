@@ -33,7 +33,8 @@ async def resolved(api: httpx.AsyncClient, made: Json, **decision: object) -> Js
         answer = await act(api, made, "resolve", as_ops(), **decision)
         return {"status": answer.status_code, "body": answer.json()}
 
-    return (await until(decide, lambda seen: seen["status"] == 200))["body"]
+    body: Json = (await until(decide, lambda seen: seen["status"] == 200))["body"]
+    return body
 
 
 # --- objections ----------------------------------------------------------------------------------
