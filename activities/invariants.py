@@ -199,9 +199,10 @@ QUERIES: Final[dict[str, tuple[str, ...]]] = {
         """,
         f"""
         SELECT b.id::text AS subject, b.id AS booking_id,
-            'given back after the payout, and ' || sum({SIGNED}) || ' not reversed, nor owed' AS detail
-        FROM bookings b JOIN ledger_entries e ON e.booking_id = b.id
-        WHERE e.account = 'provider_payable' AND {FINISHED} GROUP BY b.id HAVING sum({SIGNED}) > 0
+            'given back after the payout, and ' || e.total || ' not reversed, nor owed' AS detail
+        FROM bookings b JOIN (SELECT booking_id, sum({SIGNED}) AS total FROM ledger_entries
+            WHERE account = 'provider_payable' GROUP BY booking_id) e ON e.booking_id = b.id
+        WHERE e.total > 0 AND {FINISHED}
         """,
     ),
 }
@@ -214,6 +215,20 @@ CHAIN: Final = """
 SELECT entity, entity_id, (array_agg(booking_id))[1] AS booking_id,
     array_agg(from_status ORDER BY id) AS sources, array_agg(to_status ORDER BY id) AS targets
 FROM audit_events GROUP BY entity, entity_id
+"""
+
+STANDS: Final = " UNION ALL ".join(
+    f"SELECT '{entity}' AS entity, id, status FROM {table.__tablename__}"
+    for table, (entity, _) in MACHINES.items()
+)
+UNEXPLAINED: Final = f"""
+SELECT r.id::text AS subject, e.booking_id, r.entity || ' is ' || r.status || ', its last transition was to '
+    || e.to_status AS detail
+FROM ({STANDS}) r JOIN (
+    SELECT DISTINCT ON (entity, entity_id) entity, entity_id, booking_id, to_status
+    FROM audit_events ORDER BY entity, entity_id, id DESC
+) e ON e.entity = r.entity AND e.entity_id = r.id
+WHERE e.to_status <> r.status
 """
 
 LATE: Final = f"""
@@ -246,7 +261,7 @@ SETTLED: Final = timedelta(minutes=10)
 
 async def violations(session: AsyncSession, busy: Collection[UUID] = ()) -> list[Observation]:
     """Everything in Postgres that violates I1 to I9 and I11."""
-    found = await _wrong_moves(session)
+    found = await _wrong_moves(session) + await _ask(session, EDGES, UNEXPLAINED)
     for rule, queries in QUERIES.items():
         for query in queries:
             found += await _ask(session, rule, query, busy=list(busy))

@@ -113,7 +113,7 @@ class SettlementActivities(SettlementSteps):
 
     async def _give_back(self, intent: Intent, found: Known | None, at: datetime) -> str:
         if found and has_it(found):
-            return HAS_IT if intent.status != "canceled" else "voided"
+            return await self._gone_back(found.payment)
         if intent.status == "processing":
             raise StepError(Failure.MONEY_NOT_SETTLED, f"{intent.id} is with the bank")
         if intent.status not in ("canceled", "succeeded"):
@@ -124,6 +124,13 @@ class SettlementActivities(SettlementSteps):
             await self._refund_on_books(intent, found, at)
         else:
             await self._refund_off_books(intent)
+        return "refunded"
+
+    async def _gone_back(self, payment: Payment | None) -> str:
+        """Whether the payment that a booking has went back whole, and arrived."""
+        if payment is None or payment.status is not PaymentStatus.REFUNDED:
+            return HAS_IT
+        await self._database.run(lambda session: _arrived(session, payment.id))
         return "refunded"
 
     async def _void(self, intent: Intent) -> Intent:
