@@ -1,75 +1,51 @@
 """What callers are told while something is away, and that nothing is lost by it."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+from stripe import StripeClient
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.service import RetryConfig
-from temporalio.testing import WorkflowEnvironment
 
-from api import sagas
 from api.app import build_app
 from api.dependencies import Dependencies
+from models.catalogue import Service
 from models.database import Database
 from models.keys import booking_id_for, workflow_id_for
-from ops import register_search_attributes
-from tests.api.calls import as_client, as_ops, book, booked, calling, code, problem, soon
+from tests.api.calls import (
+    Headers,
+    Json,
+    as_client,
+    as_ops,
+    as_provider,
+    book,
+    booked,
+    calling,
+    code,
+    problem,
+    soon,
+)
+from tests.api.cut_off import lose_patience, on
+from tests.api.journeys import held, look
 from tests.support.shop import Shop
 
-SERVER = str(Path(sys.executable).parent / "temporal")
+
+def as_anybody_of_ops(_: Shop) -> Headers:
+    return as_ops()
 
 
-@pytest.fixture(scope="module")
-async def idle() -> AsyncIterator[Client]:
-    """A Temporal of its own where no worker runs."""
-    server = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=SERVER, dev_server_log_level="error", data_converter=pydantic_data_converter
-    )
-    await register_search_attributes(server.client)
-    yield server.client
-    await server.shutdown()
-
-
-@pytest.fixture(scope="module")
-async def never_there() -> Client:
-    return await Client.connect("127.0.0.1:1", lazy=True, data_converter=pydantic_data_converter)
-
-
-@pytest.fixture(scope="module")
-async def gone() -> Client:
-    """A Temporal that answered once and then died."""
-    server = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=SERVER, dev_server_log_level="error", data_converter=pydantic_data_converter
-    )
-    client = await Client.connect(
-        server.client.service_client.config.target_host,
-        data_converter=pydantic_data_converter,
-        retry_config=RetryConfig(max_elapsed_time_millis=200),
-    )
-    await server.shutdown()
-    return client
-
-
-@pytest.fixture(params=["never_there", "gone"])
-def away(request: pytest.FixtureRequest) -> Client:
-    client: Client = request.getfixturevalue(request.param)
-    return client
-
-
-def on(deps: Dependencies, temporal: Client) -> httpx.AsyncClient:
-    return calling(build_app(replace(deps, temporal=temporal)))
-
-
-def lose_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sagas, "ANSWER_WITHIN", timedelta(milliseconds=300))
+NEVER_LEFT: list[tuple[str, Callable[[Shop], Headers], Json]] = [
+    ("approve", as_provider, {}),
+    ("reject", as_provider, {}),
+    ("object", as_client, {"reason": "no"}),
+    ("reschedule", as_client, {"starts_at": soon(24)}),
+    ("hold", as_anybody_of_ops, {"action": "release", "reason": "now"}),
+]
+"""Decisions that are about a moment: without an answer, nothing was promised."""
 
 
 async def test_without_temporal_no_booking_is_promised(deps: Dependencies, shop: Shop, away: Client) -> None:
@@ -145,9 +121,15 @@ async def test_without_a_worker_the_word_is_left_where_the_next_worker_finds_it(
         decision = {"step": "settle", "action": "retry", "reason": "now"}
         nobody = await slow.post(f"{path}/resolve", headers=as_ops(), json=decision)
         assert code(nobody) == "unavailable"
+        for what, headers, order in NEVER_LEFT:
+            nobody = await slow.post(f"{path}/{what}", headers=headers(shop), json=order)
+            assert code(nobody) == "unavailable", what
+            assert nobody.headers["Retry-After"]
+        missed = await slow.post(f"{path}/no-show", headers=as_provider(shop), json={"who": "client"})
+        assert missed.status_code == 202
     history = await idle.get_workflow_handle(made["workflow_id"]).fetch_history()
     left = [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
-    assert left.count("wished") == 1
+    assert left.count("wished") == 2
 
 
 @pytest.mark.usefixtures("running_worker")
@@ -158,6 +140,60 @@ async def test_a_workflow_that_is_gone_before_its_booking_ended_is_told_again(
     made = await booked(api, shop)
     async with on(deps, idle) as other:
         answer = await other.post(f"/api/bookings/{made['id']}/cancel", headers=as_client(shop))
+    assert code(answer) == "unavailable"
+
+
+@pytest.mark.usefixtures("running_worker")
+async def test_a_refund_without_an_answer_is_not_promised(
+    deps: Dependencies,
+    shop: Shop,
+    idle: Client,
+    *,
+    api: httpx.AsyncClient,
+    sdk: StripeClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = await held(api, shop, sdk)
+    lose_patience(monkeypatch)
+    path, order = f"/api/bookings/{made['id']}/refund", {"reason": "sorry"}
+    async with on(deps, idle) as slow:
+        # Its workflow is not there, and its payout is still to be made: the reconciler brings it back.
+        assert code(await slow.post(path, headers=as_ops(), json=order)) == "unavailable"
+        await idle.start_workflow("Booking", id=made["workflow_id"], task_queue="nobody")
+        assert code(await slow.post(path, headers=as_ops(), json=order)) == "unavailable"
+    assert (await look(api, made, as_ops()))["payment"]["amount_refunded"] == 0
+
+
+async def test_a_class_is_closed_as_soon_as_a_worker_is_there(
+    deps: Dependencies, shop: Shop, idle: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def widen(session: AsyncSession) -> None:
+        (await session.get_one(Service, shop.service_id)).capacity = 5
+
+    await database.run(widen)
+    lose_patience(monkeypatch)
+    async with on(deps, idle) as slow:
+        wanted = {"service_id": str(shop.service_id), "starts_at": soon(24)}
+        made = (await slow.post("/api/sessions", json=wanted, headers=as_provider(shop))).json()
+        path = f"/api/sessions/{made['id']}"
+        answer = await slow.post(f"{path}/cancel", headers=as_provider(shop))
+        assert (answer.status_code, answer.json()["status"]) == (202, "SCHEDULED")
+        assert answer.headers["Location"] == path
+    told = await idle.get_workflow_handle(f"class-{made['id']}").describe()
+    assert told.workflow_type == "Class"
+
+
+async def test_without_temporal_no_class_is_closed(
+    deps: Dependencies, shop: Shop, away: Client, database: Database
+) -> None:
+    async def widen(session: AsyncSession) -> None:
+        (await session.get_one(Service, shop.service_id)).capacity = 5
+
+    await database.run(widen)
+    async with on(deps, away) as cut_off:
+        wanted = {"service_id": str(shop.service_id), "starts_at": soon(24)}
+        made = (await cut_off.post("/api/sessions", json=wanted, headers=as_provider(shop))).json()
+        answer = await cut_off.post(f"/api/sessions/{made['id']}/cancel", headers=as_provider(shop))
     assert code(answer) == "unavailable"
 
 
