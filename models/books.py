@@ -74,7 +74,7 @@ class Books(BaseModel):
     @property
     def held(self) -> int:
         """What is neither gone nor given to anybody yet."""
-        return self.due if self.allocated else self.kept
+        return self.due if self.allocated else max(self.kept, 0)
 
 
 class Recovery(BaseModel):

@@ -8,6 +8,8 @@ from models.books import Books
 from models.states import PaymentStatus, PayoutStatus
 
 FREEZABLE: Final = frozenset({PayoutStatus.HELD, PayoutStatus.BLOCKED})
+WAITING: Final = FREEZABLE | {PayoutStatus.FROZEN}
+"""States in which a share may still be with us."""
 SECOND: Final = timedelta(seconds=1)
 
 
@@ -38,6 +40,21 @@ def thaw(hold: Hold, at: datetime) -> Hold:
     if hold.status is not PayoutStatus.FROZEN:
         return hold
     return Hold(PayoutStatus.HELD, at + SECOND * (hold.frozen_seconds or 0))
+
+
+def follow(hold: Hold, books: Books, at: datetime, *, disputed: bool, objected: bool) -> Hold:
+    """What a payout that is still to come becomes once the client's money has moved.
+
+    It freezes while somebody contests, is cancelled when there is nothing left for the provider, and
+    runs on otherwise. A dispute keeps even an empty share: its money may come back.
+    """
+    if hold.status not in WAITING:
+        return hold
+    if disputed:
+        return freeze(hold, at)
+    if books.division.provider_share == 0:
+        return replace(hold, status=PayoutStatus.CANCELLED, frozen_seconds=None)
+    return freeze(hold, at) if objected else thaw(hold, at)
 
 
 def payment_after(books: Books) -> PaymentStatus:

@@ -112,15 +112,15 @@ def stripe_fee(amount: int) -> tuple[Line, ...]:
 def shift(before: Books, after: Books) -> tuple[Line, ...]:
     """Client money leaves or comes back: a refund, a failed refund, a dispute, a dispute won.
 
-    Until it is divided it is held; afterwards platform and provider each bear their part of it.
+    Until it is divided it is held; afterwards platform and provider each bear their part of it. What
+    leaves beyond what there was is the platform's loss, divided or not.
     """
-    if not before.allocated:
-        return (_balance(after.kept - before.kept), _owed(Account.HELD, after.kept - before.kept))
     was, is_ = before.division, after.division
+    fee, provider = is_.platform_fee - was.platform_fee, is_.provider_share - was.provider_share
+    divided = [_owed(Account.PLATFORM_REVENUE, fee), _owed(Account.PROVIDER_PAYABLE, provider)]
     return (
         _balance(after.kept - before.kept),
-        _owed(Account.PLATFORM_REVENUE, is_.platform_fee - was.platform_fee),
-        _owed(Account.PROVIDER_PAYABLE, is_.provider_share - was.provider_share),
+        *(divided if before.allocated else [_owed(Account.HELD, fee + provider)]),
         _owed(Account.DISPUTE_LOSSES, was.loss - is_.loss),
     )
 
@@ -131,13 +131,11 @@ def dispute_fee(amount: int) -> tuple[Line, ...]:
 
 
 def allocation(division: Division) -> tuple[Line, ...]:
-    """The hold is over: what was kept is divided."""
-    kept = division.platform_fee + division.provider_share - division.loss
+    """The hold is over: what was kept is divided. A loss was posted when it was made."""
     return (
-        _owed(Account.HELD, -kept),
+        _owed(Account.HELD, -(division.platform_fee + division.provider_share)),
         _owed(Account.PLATFORM_REVENUE, division.platform_fee),
         _owed(Account.PROVIDER_PAYABLE, division.provider_share),
-        _owed(Account.DISPUTE_LOSSES, -division.loss),
     )
 
 

@@ -68,10 +68,12 @@ def test_a_shift_balances_and_moves_just_what_left_or_came_back(
 
 
 @given(BOOKS, AMOUNTS)
-def test_before_the_division_only_the_hold_bears_a_shift(before: Books, refunded: int) -> None:
-    after = before.model_copy(update={"refunded": refunded, "allocated": False})
-    lines = ledger.shift(before.model_copy(update={"allocated": False}), after)
-    assert {line.account for line in lines} == {"stripe_balance", "held"}
+def test_before_the_division_the_hold_bears_a_shift_down_to_nothing(before: Books, refunded: int) -> None:
+    held = before.model_copy(update={"allocated": False})
+    after = held.model_copy(update={"refunded": refunded})
+    sums = totals(ledger.shift(held, after))
+    assert sums[Account.HELD] == max(held.kept, 0) - max(after.kept, 0)
+    assert set(sums) <= {Account.STRIPE_BALANCE, Account.HELD, Account.DISPUTE_LOSSES}
 
 
 @given(BOOKS, AMOUNTS, AMOUNTS)
@@ -82,8 +84,23 @@ def test_after_the_division_a_shift_leaves_everybody_what_a_division_now_would_g
     after = divided.model_copy(update={"refunded": refunded, "disputed": disputed})
     shifted = totals(ledger.allocation(divided.division), ledger.shift(divided, after))
     anew = totals(ledger.allocation(after.division))
-    for account in (Account.PLATFORM_REVENUE, Account.PROVIDER_PAYABLE, Account.DISPUTE_LOSSES):
+    for account in (Account.PLATFORM_REVENUE, Account.PROVIDER_PAYABLE):
         assert shifted[account] == anew[account]
+    assert shifted[Account.DISPUTE_LOSSES] == after.division.loss - divided.division.loss
+
+
+def test_what_leaves_twice_is_a_loss_at_once_and_never_a_hold_below_zero() -> None:
+    refunded = Books(currency="eur", fee_bps=2_000, captured=10_000, refunded=9_000)
+    disputed = refunded.model_copy(update={"disputed": 10_000})
+    gone = totals(ledger.shift(refunded, disputed))
+    assert gone == {
+        Account.STRIPE_BALANCE: -10_000,
+        Account.HELD: 1_000,
+        Account.DISPUTE_LOSSES: 9_000,
+    }
+    assert disputed.held == 0
+    back = totals(ledger.shift(refunded, disputed), ledger.shift(disputed, refunded))
+    assert set(back.values()) == {0}
 
 
 @given(AMOUNTS, AMOUNTS, BPS, CURRENCIES)
