@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[1]
 WORKER_GRACE = 30.0
 """Seconds; a worker lets the activities that it has begun come to their end."""
 
+ORPHAN_AFTER = "PT5S"
+"""How long a payment that no booking knows may still turn out to be one that is just made; people watch here."""
+
 REAL_STRIPE = "https://api.stripe.com"
 
 
@@ -122,7 +125,7 @@ class Parts:
         }
         if self.stripe_url != REAL_STRIPE:
             told["STRIPE_API_BASE"] = self.stripe_url
-        return {**self._common(), **told}
+        return {**self._patience(), **self._common(), **told}
 
     def postgres(self) -> Child:
         """Return the database; its directory must be prepared."""
@@ -190,6 +193,10 @@ class Parts:
 
     def _child(self, name: str, argv: list[str], ready: Probe) -> Child:
         return Child(name=name, argv=argv, ready=ready, env=self._common(), cwd=ROOT)
+
+    def _patience(self) -> dict[str, str]:
+        """Return what is shorter here than in earnest, unless the environment says otherwise."""
+        return {"ORPHAN_AFTER": ORPHAN_AFTER} if self.configuration.own_stripe else {}
 
     def _common(self) -> dict[str, str]:
         # The metrics port is the worker's alone: a second process that is told of it would fail to open it.

@@ -1,7 +1,7 @@
 """What the terminal shows: one line per booking while it lives, then the table of how all of them ended."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
 from rich import box
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.money import display
+from sandbox.asking import Json
 from sandbox.client import StackDescription
 from sandbox.demo.play import Played
 from sandbox.demo.stage import CURRENCY
@@ -49,7 +50,7 @@ class Board:
         self._news[name] = news
         if not self._console.is_terminal:
             seconds = time.monotonic() - self._began
-            self._console.print(f"{seconds:5.1f} s  {name:<20}  {news}", soft_wrap=True, highlight=False)
+            self._console.print(f"{seconds:5.1f} s  {name:<22}  {news}", soft_wrap=True, highlight=False)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -74,18 +75,23 @@ def show_outcomes(console: Console, stack: StackDescription, played: Sequence[Pl
     for column in ("captured", "refunded", "fee", "share"):
         table.add_column(column, justify="right", no_wrap=True)
     for one in played:
-        table.add_row(one.scenario.name, *_cells(one, reasons=roomy))
+        for row in _rows(one, reasons=roomy):
+            table.add_row(*row)
     console.print(table)
     for one in played:
-        if one.booking is not None:
-            url = stack.workflow_url(one.booking["workflow_id"])
-            console.print(f"  {one.scenario.name:<20}  {url}", soft_wrap=True, highlight=False)
+        for booking in one.bookings:
+            url = stack.workflow_url(booking["workflow_id"])
+            console.print(f"  {one.scenario.name:<22}  {url}", soft_wrap=True, highlight=False)
 
 
-def _cells(played: Played, *, reasons: bool) -> list[str]:
-    if played.booking is None:
-        return ["did not end"]
-    booking = played.booking
+def _rows(played: Played, *, reasons: bool) -> Iterator[list[str]]:
+    if not played.bookings:
+        yield [played.scenario.name, "did not end"]
+    for number, booking in enumerate(played.bookings):
+        yield ["" if number else played.scenario.name, *_cells(booking, reasons=reasons)]
+
+
+def _cells(booking: Json, *, reasons: bool) -> list[str]:
     payment, payout = booking["payment"], booking["payout"]
     reason = f" ({booking['status_reason']})" if reasons and booking["status_reason"] else ""
     amounts = (

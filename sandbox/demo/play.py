@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 import httpx
 import stripe
 
-from sandbox.client import Json, NotInTime, Outside, Refused
+from sandbox.asking import Json, NotInTime, Refused
+from sandbox.client import Outside
 from sandbox.demo import figures
 from sandbox.demo.audit import Figures, findings
-from sandbox.demo.scenarios import Scenario
-from sandbox.demo.stage import Pace, Stage
+from sandbox.demo.scenario import Scenario
+from sandbox.demo.stage import Pace, Say, Stage
 
 Tell = Callable[[str, str], None]
 """Takes a scenario's name and what it waits for now."""
@@ -21,12 +22,17 @@ TROUBLE = (NotInTime, Refused, httpx.HTTPError, stripe.StripeError)
 
 @dataclass
 class Played:
-    """One scenario, how it ended, and what is wrong with that."""
+    """One scenario, how its bookings ended, and what is wrong with that."""
 
     scenario: Scenario
-    booking: Json | None = None
+    bookings: tuple[Json, ...] = ()
     wrong: list[str] = field(default_factory=list)
-    figures: Figures | None = None
+    figures: tuple[Figures, ...] = ()
+
+
+def playable(outside: Outside, scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """What can be played: nobody plays with the real Stripe."""
+    return [each for each in scenarios if outside.control is not None or not each.plays_stripe]
 
 
 async def play_all(outside: Outside, scenarios: Sequence[Scenario], pace: Pace, tell: Tell) -> list[Played]:
@@ -46,17 +52,21 @@ async def play_all(outside: Outside, scenarios: Sequence[Scenario], pace: Pace, 
 
 async def audit(outside: Outside, played: Sequence[Played]) -> None:
     """Add what does not add up to what is wrong."""
-    ended = [(one, one.booking) for one in played if one.booking is not None]
-    gathered = await figures.gather(outside, [booking for _, booking in ended])
-    for (one, _), found in zip(ended, gathered, strict=True):
-        one.figures = found
-        one.wrong += findings(found)
+    gathered = iter(await figures.gather(outside, [each for one in played for each in one.bookings]))
+    for one in played:
+        one.figures = tuple(next(gathered) for _ in one.bookings)
+        one.wrong += [sentence for found in one.figures for sentence in findings(found)]
 
 
-async def _play(scenario: Scenario, stage: Stage, say: Callable[[str], None]) -> Played:
+async def _play(scenario: Scenario, stage: Stage, say: Say) -> Played:
     try:
-        booking = await scenario.play(stage)
+        bookings = await scenario.play(stage)
     except TROUBLE as trouble:
         say(f"FAILED: {trouble}")
         return Played(scenario, wrong=[str(trouble)])
-    return Played(scenario, booking, scenario.ending.departures(booking))
+    return Played(scenario, bookings, _departures(scenario, bookings))
+
+
+def _departures(scenario: Scenario, bookings: tuple[Json, ...]) -> list[str]:
+    endings = zip(scenario.endings, bookings, strict=True)
+    return [sentence for ending, booking in endings for sentence in ending.departures(booking)]

@@ -1,18 +1,22 @@
-"""Where a scenario is played: a provider and a service of its own, and somebody who says what is waited for."""
+"""Where a scenario is played: a provider and services of its own, and somebody who says what is waited for."""
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import uuid4
 
-from sandbox.client import GOOD_CARD, Json, NotInTime, Outside, Person, has_status
+from sandbox.asking import Json, NotInTime
+from sandbox.client import Outside
+from sandbox.control import Control
+from sandbox.person import GOOD_CARD, LOOK_EVERY, Condition, Person, has_status
 
 PRICE: Final = 12_000
 CURRENCY: Final = "eur"
-MINUTES_PER_DAY: Final = 1440
-AROUND_THE_CLOCK: Final = [
-    {"weekday": day, "opens_minute": 0, "closes_minute": MINUTES_PER_DAY} for day in range(7)
-]
+SESSION: Final = timedelta(minutes=1)
 ENDED: Final = frozenset({"COMPLETED", "CANCELLED", "FORFEIT", "NO_SHOW", "REJECTED"})
 PAYOUT_ENDED: Final = frozenset({"PAID", "CANCELLED"})
 
@@ -26,11 +30,17 @@ class Pace:
     payment_window: timedelta = timedelta(seconds=60)
     """For whoever pays."""
     unpaid_window: timedelta = timedelta(seconds=4)
-    """For whoever does not."""
+    """For whoever does not, and for a provider who does not answer."""
     completion_grace: timedelta = timedelta(seconds=2)
     payout_hold: timedelta = timedelta(seconds=3)
+    long_hold: timedelta = timedelta(minutes=5)
+    """For whoever has something to say during the hold; it is released when all is said."""
     silent_for: timedelta = timedelta(seconds=8)
     """How much of the silent session is still to come when it is booked; sessions last a minute, at least."""
+    ahead: timedelta = timedelta(seconds=8)
+    """How far off a session is that has to be in the future first, and to take place then."""
+    short_authorization: timedelta = timedelta(seconds=12)
+    """For whom the card network's patience ends."""
     patience: float = 30.0
     """Seconds that any one thing may take, beyond the windows above."""
 
@@ -39,27 +49,86 @@ class Stage:
     """One scenario's surroundings; every method says what it waits for while it waits."""
 
     def __init__(self, outside: Outside, client: Person, pace: Pace, say: Say) -> None:
+        self.outside = outside
         self.client = client
+        self.other_client = outside.client2 if client is outside.client else outside.client
+        self.provider = outside.provider(f"provider-{uuid4()}")
+        self.ops = outside.ops
         self.pace = pace
-        self._ops = outside.ops
+        self._provider: Json | None = None
         self._say = say
 
-    async def book(self, starts_in: timedelta = timedelta(0), **policy: Any) -> Json:
-        """Take a seat with a provider of this scenario's own, so that all scenarios can be now."""
-        self._say("opening a provider's account and a service")
-        provider = await self._ops.post("/api/providers", _provider())
-        service = await self._ops.post("/api/services", self._service(provider["id"], policy))
-        self._say("taking the slot")
-        starts_at = datetime.now(UTC).replace(microsecond=0) + starts_in
-        return await self.client.book(service["id"], starts_at)
+    @property
+    def control(self) -> Control:
+        """The sandbox's Stripe.
 
-    async def pay(self, booking: Json, card: str = GOOD_CARD) -> None:
-        """Pay, and wait until the booking is confirmed."""
+        Raises:
+            NotInTime: Stripe is the real one, which nobody plays with.
+        """
+        if self.outside.control is None:
+            raise NotInTime("This needs the sandbox's Stripe.")
+        return self.outside.control
+
+    def say(self, news: str) -> None:
+        """Tell what is waited for, or done, now."""
+        self._say(news)
+
+    # --- setting up ---------------------------------------------------------------------------
+
+    async def account(self) -> str:
+        """The provider's account at Stripe."""
+        return str((await self.opened())["stripe_account_id"])
+
+    async def opened(self, **details: Any) -> Json:
+        """This scenario's own provider, registered the first time, so that all scenarios can be now."""
+        if self._provider is None:
+            self._say("opening a provider's account")
+            self._provider = await self.provider.post("/api/providers", _provider() | details)
+        return self._provider
+
+    async def offer(self, capacity: int = 1, **policy: Any) -> Json:
+        """Offer a minute of the provider's time, under these rules."""
+        await self.opened()
+        rules = {
+            "payment_window": self.pace.payment_window,
+            "completion_grace": self.pace.completion_grace,
+            "payout_hold": self.pace.payout_hold,
+        }
+        service = {
+            "name": "A minute of advice",
+            "duration_minutes": int(SESSION / timedelta(minutes=1)),
+            "capacity": capacity,
+            "amount": PRICE,
+            "currency": CURRENCY,
+            "policy": {name: _plain(value) for name, value in (rules | policy).items()},
+        }
+        return await self.provider.post("/api/services", service)
+
+    async def put_up(self, starts_in: timedelta, seats: int, **policy: Any) -> Json:
+        """Put up a class."""
+        service = await self.offer(capacity=seats, **policy)
+        self._say("putting up a class")
+        wanted = {"service_id": service["id"], "starts_at": at(starts_in).isoformat()}
+        return await self.provider.post("/api/sessions", wanted)
+
+    # --- booking and paying -------------------------------------------------------------------
+
+    async def book(self, starts_in: timedelta = timedelta(0), **policy: Any) -> Json:
+        """Take a slot of a service with these rules."""
+        service = await self.offer(**policy)
+        self._say("taking the slot")
+        return await self.client.book(service["id"], at(starts_in))
+
+    async def pay(self, booking: Json, card: str = GOOD_CARD, who: Person | None = None) -> Json:
+        """Pay, or leave a card, and wait until that is known."""
         self._say("the client pays")
-        if not await self.client.pay(booking["id"], card):
+        # Somebody else may need to be the only one who is authorized at this moment.
+        pause = self.outside.control.authorizing.among_others() if self.outside.control else nullcontext()
+        async with pause:
+            taken = await (who or self.client).pay(booking["id"], card)
+        if not taken:
             raise NotInTime(f"The card {card} was refused.")
-        self._say("paid; waiting for Stripe's webhook to confirm the booking")
-        await self.client.until(booking["id"], _past_pending, "its confirmation", self.pace.patience)
+        return await self.until(booking, _past_pending, "Stripe's webhook to confirm the booking")
 
     async def be_refused(self, booking: Json, card: str) -> None:
         """Try to pay with a card that is refused; the slot stays."""
@@ -67,42 +136,95 @@ class Stage:
         if await self.client.pay(booking["id"], card):
             raise NotInTime(f"The card {card} was taken.")
 
-    async def complete(self, booking: Json) -> None:
+    async def booked(self, starts_in: timedelta = timedelta(0), card: str = GOOD_CARD, **policy: Any) -> Json:
+        """Booked and paid."""
+        return await self.pay(await self.book(starts_in, **policy), card)
+
+    # --- the session and after ----------------------------------------------------------------
+
+    async def complete(self, booking: Json) -> Json:
         """Say that the session has happened."""
         self._say("the client says the session has happened: the money is captured")
-        await self.client.complete(booking["id"])
+        return await self.client.complete(booking["id"])
+
+    async def starts(self, booking: Json) -> None:
+        """Wait for the session's start."""
+        starts_at = datetime.fromisoformat(booking["session"]["starts_at"])
+        within = 2 * self.pace.ahead
+        await self.until(booking, lambda _: datetime.now(UTC) > starts_at, "the session to start", within)
+
+    async def take_place(self, booking: Json) -> Json:
+        """Wait for the session's start, then say that it has happened."""
+        await self.starts(booking)
+        return await self.complete(booking)
 
     async def cancel(self, booking: Json) -> None:
         """Let the client cancel."""
         self._say("the client cancels")
         await self.client.cancel(booking["id"])
 
-    async def ended(self, booking: Json, what: str, within: timedelta = timedelta(0)) -> Json:
-        """Wait until the booking has ended and its payout is settled; `within` is what the windows take."""
+    async def held(self, card: str = GOOD_CARD, **policy: Any) -> Json:
+        """Completed, and the money is on hold for as long as it takes to say something about it."""
+        return await self.complete(await self.booked(card=card, payout_hold=self.pace.long_hold, **policy))
+
+    async def paid_out(self, card: str = GOOD_CARD, **policy: Any) -> Json:
+        """Completed, held, and the provider has its share."""
+        booking = await self.booked(card=card, **policy)
+        await self.complete(booking)
+        return await self.ended(booking, "the provider's share")
+
+    async def release(self, booking: Json) -> None:
+        """Let ops end the hold."""
+        self._say("ops end the hold")
+        await self.ops.hold(booking["id"], "release", "all has been said")
+
+    async def charge_of(self, booking: Json) -> str:
+        """The booking's charge, as Stripe's dashboard shows it."""
+        intent = booking["payment"]["payment_intent_id"]
+        found = await self.outside.stripe.v1.payment_intents.retrieve_async(intent)
+        return str(found.latest_charge)
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    async def until(
+        self, booking: Json, condition: Condition, what: str, within: timedelta = timedelta(0)
+    ) -> Json:
+        """Wait until the booking is as wanted; `within` is what the windows take."""
         self._say(f"waiting for {what}")
         patience = within.total_seconds() + self.pace.patience
-        ended = await self.client.until(booking["id"], has_status(*ENDED), what, patience)
+        return await self.ops.until(booking["id"], condition, what, patience)
+
+    async def look(self, ask: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait for something that the booking does not show.
+
+        Raises:
+            NotInTime: it did not come.
+        """
+        self._say(f"waiting for {what}")
+        deadline = time.monotonic() + self.pace.patience
+        while not await ask():
+            if time.monotonic() > deadline:
+                raise NotInTime(f"Waited {self.pace.patience:g} s for {what}.")
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def ended(self, booking: Json, what: str, within: timedelta = timedelta(0)) -> Json:
+        """Wait until the booking has ended and its payout is settled."""
+        ended = await self.until(booking, has_status(*ENDED), what, within)
         if ended["payout"] is not None:
-            self._say(f"{ended['status']}; the provider's share is held")
-            patience = self.pace.payout_hold.total_seconds() + self.pace.patience
-            ended = await self.client.until(booking["id"], _settled, "the provider's share", patience)
+            ended = await self.until(booking, _settled, "the provider's share", self.pace.payout_hold)
         self._say("done")
         return ended
 
-    def _service(self, provider_id: str, policy: dict[str, Any]) -> Json:
-        rules = {
-            "payment_window": _iso(self.pace.payment_window),
-            "completion_grace": _iso(self.pace.completion_grace),
-            "payout_hold": _iso(self.pace.payout_hold),
-        }
-        return {
-            "provider_id": provider_id,
-            "name": "A minute of advice",
-            "duration_minutes": 1,
-            "amount": PRICE,
-            "currency": CURRENCY,
-            "policy": rules | {name: _plain(value) for name, value in policy.items()},
-        }
+    async def becomes(self, booking: Json, condition: Condition, what: str) -> Json:
+        """Wait for the last thing that happens to a booking that has ended before."""
+        found = await self.until(booking, condition, what)
+        self._say("done")
+        return found
+
+
+def at(starts_in: timedelta) -> datetime:
+    """An instant from now, in whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0) + starts_in
 
 
 def _provider() -> Json:
@@ -111,7 +233,6 @@ def _provider() -> Json:
         "email": "demo@sandbox.example",
         "time_zone": "Europe/Berlin",
         "country": "DE",
-        "opening_hours": AROUND_THE_CLOCK,
     }
 
 
@@ -124,8 +245,4 @@ def _settled(booking: Json) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    return _iso(value) if isinstance(value, timedelta) else value
-
-
-def _iso(duration: timedelta) -> str:
-    return f"PT{duration.total_seconds():g}S"
+    return f"PT{value.total_seconds():g}S" if isinstance(value, timedelta) else value

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sandbox.client import Json, Outside, StackDescription, outside
+from sandbox.asking import Json
+from sandbox.client import Outside, StackDescription, outside
 from sandbox.configuration import Configuration
 from sandbox.launch import StackProcess
 from sandbox.parts import ROOT

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from sandbox.client import Api, NotInTime, Refused
+from sandbox.asking import Api, NotInTime, Refused
 
 Answer = httpx.Response | Exception
 
@@ -27,7 +27,7 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.client.LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr("sandbox.asking.LONGEST_PAUSE", 0.0)
 
 
 def api(server: Callable[[httpx.Request], httpx.Response], patience: float = 5.0) -> Api:
