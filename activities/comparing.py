@@ -200,7 +200,7 @@ async def _ours(session: AsyncSession, listed: list[Listed]) -> dict[str, UUID |
     """Which of these are ours, and the booking that they belong to; not those that are still being made."""
     intents = [one.payment_intent for one in listed if one.payment_intent]
     paid = select(Payment.payment_intent_id, Payment.booking_id).where(Payment.payment_intent_id.in_(intents))
-    by_intent = dict((await session.execute(paid)).tuples())
+    by_intent = dict(iter(await session.execute(paid)))
     hints = {one.id: _hint(one) for one in listed}
     real = set(
         await session.scalars(select(Booking.id).where(Booking.id.in_([h for h in hints.values() if h])))
