@@ -104,8 +104,8 @@ class Condition(StrEnum):
 
     OBJECTED = "objected"
     """The payout is frozen because the client contests."""
-    AUTOMATIC = "automatic"
-    """Stripe sends the provider's balance to its bank by itself: the transfer is all we do."""
+    NO_BANK = "no_bank"
+    """The transfer is all we do, or there was none to make: no mail about the bank will follow."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ TOLD: Final[Mapping[tuple[str, StrEnum], tuple[Announcement, ...]]] = {
     ("booking", BookingStatus.COMPLETED): _client(Kind.RECEIPT),
     ("refund", RefundStatus.SUCCEEDED): _client(Kind.REFUND_MADE),
     ("refund", RefundStatus.FAILED): _to(Role.CLIENT, Role.OPS)(Kind.REFUND_FAILED),
-    ("payout", PayoutStatus.PAID): _to(Role.PROVIDER, only=Condition.AUTOMATIC)(Kind.PAYOUT_SENT),
+    ("payout", PayoutStatus.PAID): _to(Role.PROVIDER, only=Condition.NO_BANK)(Kind.PAYOUT_SENT),
     ("payout", PayoutStatus.BLOCKED): _provider(Kind.PAYOUT_BLOCKED) + _provider(Kind.PAYOUT_STILL_BLOCKED),
     ("payout", PayoutStatus.FROZEN): _to(Role.PROVIDER, Role.OPS, only=Condition.OBJECTED)(Kind.OBJECTED),
     ("bank_payout", BankPayoutStatus.PAID): _provider(Kind.BANK_PAID),

@@ -23,6 +23,7 @@ from models.announcements import (
     told,
 )
 from models.bookings import Booking, Session
+from models.catalogue import PayoutSchedule, Provider
 from models.notifications import Notification
 from models.payments import BankPayout, Dispute, Payment, Payout, Refund
 from models.policy import Policy
@@ -47,29 +48,30 @@ class Transition:
         """A state may be left and reached again: the instant tells the two apart."""
         return f"{self.entity}:{self.row.id}:{self.source}>{self.row.status}@{self.at.isoformat()}"
 
-    def told(self, policy: Policy | None) -> tuple[Announcement, ...]:
-        """The mails that it calls for."""
-        return told(self.entity, self.source, self.row.status, _circumstances(self.row, policy))
+    def told(self, *, manual: bool) -> tuple[Announcement, ...]:
+        """The mails that it calls for; `manual`: we send the provider's money to its bank ourselves."""
+        return told(self.entity, self.source, self.row.status, _circumstances(self.row, manual=manual))
 
 
 def tell_of_new(session: AsyncSession, new: Transition) -> None:
     """Write what a new row calls for. It is as new as the row: no conflict can come up that the row has not."""
-    facts = Facts(**_own(new.row, new.at, None))
-    for values in _rows(new.told(None), new.booking_id, new.name, new.at, facts):
+    wanted = new.told(manual=False)
+    for values in _rows(wanted, new.booking_id, new.name, new.at, Facts(**_own(new.row))):
         session.add(Notification(**values))
 
 
 async def tell(session: AsyncSession, transition: Transition) -> None:
     """Write what a transition calls for."""
-    row, source, at = transition.row, transition.source, transition.at
+    row, booking_id = transition.row, transition.booking_id
     if (transition.entity, row.status) not in TOLD:
         return
-    common, policy = await _booking(session, transition.booking_id)
-    invited = source is BookingStatus.CONFIRMED
-    revision = common["sequence"] + invited
-    facts = Facts(**{**common, **_own(row, at, policy), "invited": invited, "sequence": revision})
-    wanted = transition.told(policy)
-    await _write(session, _rows(wanted, transition.booking_id, transition.name, at, facts))
+    known = await _booking(session, booking_id)
+    invited = transition.source is BookingStatus.CONFIRMED
+    revised = {"invited": invited, "sequence": known.facts["sequence"] + invited}
+    blocked = await _blocked(session, row, known.policy)
+    facts = Facts(**{**known.facts, **_own(row), **revised, **blocked})
+    wanted = transition.told(manual=known.manual)
+    await _write(session, _rows(wanted, booking_id, transition.name, transition.at, facts))
 
 
 async def announce(session: AsyncSession, kind: Kind, booking_id: UUID, at: datetime, **known: Any) -> None:
@@ -81,11 +83,10 @@ async def announce(session: AsyncSession, kind: Kind, booking_id: UUID, at: date
     - `CARD_REFUSED`: give `until`, the payment's `fix_by`.
     - `OBJECTED`: give `since`, the payout's `objected_at`.
     """
-    common, _ = await _booking(session, booking_id)
-    sequence = common["sequence"] + 1 if kind is Kind.RESCHEDULED else common["sequence"]
-    facts = Facts(**{**common, "sequence": sequence, **known})
+    facts = {**(await _booking(session, booking_id)).facts, **known}
+    facts["sequence"] += kind is Kind.RESCHEDULED
     transition = f"{kind}@{at.isoformat()}"
-    await _write(session, _rows(SAID[kind], booking_id, transition, at, facts))
+    await _write(session, _rows(SAID[kind], booking_id, transition, at, Facts(**facts)))
 
 
 async def _write(session: AsyncSession, rows: list[dict[str, Any]]) -> None:
@@ -111,17 +112,28 @@ def _rows(
     ]
 
 
-def _circumstances(row: Any, policy: Policy | None) -> frozenset[Condition]:
-    found = set()
-    if isinstance(row, Payout) and row.objected_at is not None:
-        found.add(Condition.OBJECTED)
-    if policy is not None and policy.payout_schedule == "automatic":
-        found.add(Condition.AUTOMATIC)
-    return frozenset(found)
+def _circumstances(row: Any, *, manual: bool) -> frozenset[Condition]:
+    if not isinstance(row, Payout):
+        return frozenset()
+    nothing_moves = row.amount == (row.debt_netted or 0)
+    found = {
+        Condition.OBJECTED: row.objected_at is not None,
+        Condition.NO_BANK: nothing_moves or not manual,
+    }
+    return frozenset(condition for condition, holds in found.items() if holds)
 
 
-async def _booking(session: AsyncSession, booking_id: UUID) -> tuple[dict[str, Any], Policy]:
-    """What every mail may want to say of the booking: columns, because a session answers with rows as it knew them."""
+@dataclass(frozen=True)
+class Known:
+    """What every mail may want to say of a booking, and what decides which are written."""
+
+    facts: dict[str, Any]
+    policy: Policy
+    manual: bool
+
+
+async def _booking(session: AsyncSession, booking_id: UUID) -> Known:
+    """The booking as the database has it: columns, because a session answers with rows as it knew them."""
     moved = (
         select(func.count())
         .where(
@@ -149,7 +161,9 @@ async def _booking(session: AsyncSession, booking_id: UUID) -> tuple[dict[str, A
             Payment.authorize_at,
             moved.label("revision"),
             authorized.label("was_authorized"),
+            Provider.payout_schedule,
         )
+        .join(Provider, Provider.id == Booking.provider_id)
         .join(Session, Session.id == Booking.session_id)
         .join(Payment, Payment.booking_id == Booking.id)
         .where(Booking.id == booking_id)
@@ -169,18 +183,35 @@ async def _booking(session: AsyncSession, booking_id: UUID) -> tuple[dict[str, A
         "charge_at": row.authorize_at if row.status is PaymentStatus.SAVED else None,
         "sequence": row.revision,
     }
-    return facts, Policy.model_validate(row.policy)
+    policy = Policy.model_validate(row.policy)
+    return Known(facts, policy, PayoutSchedule.MANUAL in (row.payout_schedule, policy.payout_schedule))
+
+
+async def _blocked(session: AsyncSession, row: Any, policy: Policy) -> dict[str, Any]:
+    """Since when a payout has been blocked: trying it again and again does not begin it anew."""
+    if not isinstance(row, Payout) or row.status is not PayoutStatus.BLOCKED:
+        return {}
+    mine = AuditEvent.entity_id == row.id
+    stuck = (PayoutStatus.BLOCKED, PayoutStatus.PROCESSING)
+    otherwise = select(func.max(AuditEvent.id)).where(mine, AuditEvent.to_status.not_in(stuck))
+    first = select(func.min(AuditEvent.at)).where(
+        mine,
+        AuditEvent.to_status == PayoutStatus.BLOCKED,
+        AuditEvent.id > func.coalesce(otherwise.scalar_subquery(), 0),
+    )
+    since = (await session.execute(first)).scalar_one()
+    return {"since": since, "remind_at": since + policy.payout_patience / 2}
 
 
 # --- what the row itself says ---------------------------------------------------------------
 
 
-def _own(row: Any, at: datetime, policy: Policy | None) -> dict[str, Any]:
+def _own(row: Any) -> dict[str, Any]:
     describe = _DESCRIBE.get(type(row))
-    return describe(row, at, policy) if describe else {}
+    return describe(row) if describe else {}
 
 
-def _of_booking(row: Booking, _: datetime, __: Policy | None) -> dict[str, Any]:
+def _of_booking(row: Booking) -> dict[str, Any]:
     facts: dict[str, Any] = {"currency": row.currency, "price": row.amount, "reason": row.status_reason}
     if row.status is BookingStatus.PENDING:
         return facts | {"amount": row.amount, "until": row.expires_at}
@@ -189,27 +220,22 @@ def _of_booking(row: Booking, _: datetime, __: Policy | None) -> dict[str, Any]:
     return facts
 
 
-def _of_payout(row: Payout, at: datetime, policy: Policy | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+def _of_payout(row: Payout) -> dict[str, Any]:
+    return {
         "currency": row.currency,
         "amount": row.amount,
         "platform_fee": row.platform_fee,
         "debt_netted": row.debt_netted or 0,  # a new row has its defaults only once it is written
         "transfer_id": row.transfer_id,
+        "since": row.objected_at if row.status is PayoutStatus.FROZEN else None,
     }
-    if row.status is PayoutStatus.FROZEN:
-        facts["since"] = row.objected_at
-    if row.status is PayoutStatus.BLOCKED:
-        facts["since"] = since = row.blocked_at or at
-        facts["remind_at"] = since + policy.payout_patience / 2 if policy else None
-    return facts
 
 
-def _of_money(row: Refund | BankPayout, _: datetime, __: Policy | None) -> dict[str, Any]:
+def _of_money(row: Refund | BankPayout) -> dict[str, Any]:
     return {"currency": row.currency, "amount": row.amount}
 
 
-def _of_dispute(row: Dispute, _: datetime, __: Policy | None) -> dict[str, Any]:
+def _of_dispute(row: Dispute) -> dict[str, Any]:
     return {"currency": row.currency, "amount": row.amount, "reason": row.reason, "outcome": row.status.value}
 
 

@@ -217,7 +217,7 @@ async def test_a_payout_that_stays_blocked_is_told_once_and_reminded_of_once(roo
         payout, context = (await load(session, booking_id, lock=True)).payout, change(booking_id, at)
         assert payout is not None
         await move(session, payout, PayoutStatus.PROCESSING, context)
-        await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=since)
+        await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=at)
 
     for minutes in range(3):
         at = since + timedelta(minutes=minutes)
@@ -242,3 +242,26 @@ async def test_an_objection_is_told_to_the_provider_and_to_ops_and_a_dispute_is_
     await room.database.run(partial(freeze, booking_id=contested, objected_at=now()))
     assert not await room.rows(disputed, "objected")
     assert {row.recipient.value for row in await room.rows(contested, "objected")} == {"provider", "ops"}
+
+
+@pytest.mark.parametrize(("netted", "told"), [(0, 0), (9_600, 1)], ids=["sent to the bank", "paid debts"])
+async def test_on_a_manual_schedule_the_bank_has_the_word_unless_nothing_goes_there(
+    room: Mailroom, netted: int, told: int
+) -> None:
+    shop = await room.shop(policy={"payout_schedule": "manual"})
+    booking_id = await room.desk.earned(shop)
+
+    async def pay(session: AsyncSession) -> None:
+        payout, context = (await load(session, booking_id, lock=True)).payout, change(booking_id, now())
+        assert payout is not None
+        await move(session, payout, PayoutStatus.PROCESSING, context, debt_netted=netted)
+        await move(session, payout, PayoutStatus.PAID, context)
+
+    await room.database.run(pay)
+    rows = await room.rows(booking_id, "payout_sent")
+    assert len(rows) == told
+    await room.come_due(booking_id)
+    while await room.postman().send_due():
+        pass
+    texts = [message.text for message in room.received() if str(booking_id) in message.text]
+    assert sum("has paid what you owed" in text for text in texts) == told

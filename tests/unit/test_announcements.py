@@ -100,11 +100,11 @@ def test_a_transition_of_a_booking_is_told_to_those_whom_it_concerns(
 @pytest.mark.parametrize(
     ("target", "circumstances", "expected"),
     [
-        (PayoutStatus.PAID, {Condition.AUTOMATIC}, ["payout_sent"]),
+        (PayoutStatus.PAID, {Condition.NO_BANK}, ["payout_sent"]),
         (PayoutStatus.PAID, set(), []),
         (PayoutStatus.FROZEN, set(), []),
         (PayoutStatus.FROZEN, {Condition.OBJECTED}, ["objected", "objected"]),
-        (PayoutStatus.HELD, {Condition.AUTOMATIC}, []),
+        (PayoutStatus.HELD, {Condition.NO_BANK}, []),
     ],
     ids=["transferred", "sent to the bank", "disputed", "objected", "unfrozen"],
 )
