@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import bookkeeping, refunding
 from activities.errors import Failure, StepError, StripeFailure
+from activities.mirroring import Mirror
 from activities.operations import Operations
 from activities.payment_tasks import PaymentTasks
 from activities.records import Records, load
@@ -17,7 +18,6 @@ from activities.renewal import Renewal
 from activities.standing import has_open_dispute
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import Intent, Setup
-from activities.verification import verify_refunds
 from models.database import Database
 from models.payments import Payment, Refund
 from models.states import MONEY_TAKEN, PaymentStatus, RefundStatus
@@ -43,6 +43,7 @@ class Keeping:
         self._operations = operations
         self._tasks = tasks
         self._renewal = renewal
+        self._mirror = Mirror(database, gateway, tasks.writes, operations)
 
     async def keep(self, booking_id: UUID, keep: int, context: Change, then: bookkeeping.Then) -> None:
         """Make sure that no more than `keep` minor units stay; `then` is written with the last of it.
@@ -55,9 +56,11 @@ class Keeping:
         rows = await self.rows(booking_id)
         payment = rows.payment
         if payment.status in MONEY_TAKEN:
-            if refunding.surplus(payment, keep) <= 0:
-                await verify_refunds(self._gateway, payment)
-            elif await self._give_back_captured(rows, keep, context, then):
+            # Nothing is decided from books that Stripe has overtaken.
+            await self._mirror.bring(Change(booking_id, context.at, run_id=context.run_id))
+            rows = await self.rows(booking_id)
+            too_much = refunding.surplus(rows.payment, keep) > 0
+            if too_much and await self._give_back_captured(rows, keep, context, then):
                 # An earlier, smaller refund may have been taken up first.
                 await self.keep(booking_id, keep, context, then)
         elif payment.status in bookkeeping.PAYMENT_GONE:

@@ -60,7 +60,7 @@ class PaymentTasks:
     """Makes the tasks; `Operations` performs them."""
 
     def __init__(self, writes: StripeWrites) -> None:
-        self._writes = writes
+        self.writes = writes
 
     # --- opening --------------------------------------------------------------------------------
 
@@ -79,7 +79,7 @@ class PaymentTasks:
 
         # One customer per client, so the row behind the key is the client, not the booking.
         row_id = row_id_for(rows.booking.client_id, "customer")
-        return Task(self._writes.customer, rows.booking.id, row_id, freeze, record)
+        return Task(self.writes.customer, rows.booking.id, row_id, freeze, record)
 
     def setup(self, rows: Records) -> Task[CreateSetup, Setup]:
         """A SetupIntent: the client's card is kept now."""
@@ -92,7 +92,7 @@ class PaymentTasks:
             row = await lock_payment(session, booking.id, payment.id)
             row.setup_intent_id = setup.id
 
-        return Task(self._writes.setup, booking.id, payment.id, freeze, record)
+        return Task(self.writes.setup, booking.id, payment.id, freeze, record)
 
     def intent(self, rows: Records) -> Task[CreateIntent, Intent]:
         """The PaymentIntent of this round: for the client to confirm, or for the card that is kept."""
@@ -109,7 +109,7 @@ class PaymentTasks:
             if row.round == payment.round:
                 row.payment_intent_id = intent.id
 
-        return Task(self._writes.intent, booking.id, round_id(payment), freeze, record)
+        return Task(self.writes.intent, booking.id, round_id(payment), freeze, record)
 
     # --- authorizing, capturing, letting go -----------------------------------------------------
 
@@ -129,7 +129,7 @@ class PaymentTasks:
         async def record(session: AsyncSession, intent: Intent) -> None:
             await bookkeeping.record_intent(session, payment.id, intent, context)
 
-        return Task(self._writes.confirm, payment.booking_id, round_id(payment), freeze, record)
+        return Task(self.writes.confirm, payment.booking_id, round_id(payment), freeze, record)
 
     def capture(
         self, payment: Payment, amount: int, context: Change, then: bookkeeping.Then
@@ -143,7 +143,7 @@ class PaymentTasks:
             await bookkeeping.record_intent(session, payment.id, intent, context)
             await then(session, context)
 
-        return Task(self._writes.capture, payment.booking_id, round_id(payment), freeze, record)
+        return Task(self.writes.capture, payment.booking_id, round_id(payment), freeze, record)
 
     def cancel(self, payment: Payment, context: Change, then: bookkeeping.Then) -> Task[CancelIntent, Intent]:
         """Cancel the intent; a payment that has none is voided by us alone."""
@@ -159,7 +159,7 @@ class PaymentTasks:
             await bookkeeping.record_intent(session, payment.id, intent, context)
             await then(session, context)
 
-        return Task(self._writes.cancel, payment.booking_id, round_id(payment), freeze, record)
+        return Task(self.writes.cancel, payment.booking_id, round_id(payment), freeze, record)
 
     def cancel_setup(self, payment: Payment, context: Change) -> Task[CancelSetup, Setup]:
         """Cancel a SetupIntent that no card was given to."""
@@ -170,7 +170,7 @@ class PaymentTasks:
         async def record(session: AsyncSession, setup: Setup) -> None:
             await bookkeeping.record_setup(session, payment.id, setup, context)
 
-        return Task(self._writes.cancel_setup, payment.booking_id, payment.id, freeze, record)
+        return Task(self.writes.cancel_setup, payment.booking_id, payment.id, freeze, record)
 
     def refund(
         self, payment: Payment, row_id: UUID, keep: int, context: Change, then: bookkeeping.Then
@@ -190,7 +190,7 @@ class PaymentTasks:
             if await refunding.refunded(session, payment.id, row_id, refund, context):
                 await then(session, context)
 
-        return Task(self._writes.refund, payment.booking_id, row_id, freeze, record)
+        return Task(self.writes.refund, payment.booking_id, row_id, freeze, record)
 
 
 def intent_request(rows: Records, customer: str) -> CreateIntent:

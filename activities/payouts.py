@@ -1,34 +1,32 @@
-"""The provider's money: one transfer per booking, computed from the ledger (DESIGN section 5)."""
+"""The provider's money: transferred once, sent to the bank where we do that, and kept in line afterwards."""
 
-from sqlalchemy import case, func, select
+from uuid import UUID
+
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.errors import Failure, StepError, StripeFailure
-from activities.operations import Operations, Task
-from activities.records import Records, change, load
+from activities.bank_payouts import BankPayouts
+from activities.errors import Failure, StripeFailure
+from activities.mirroring import Mirror
+from activities.operations import Operations
+from activities.rebalancing import Rebalancing
+from activities.records import change, load
 from activities.standing import state
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import CreateTransfer, Transfer
 from activities.stripe_writes import StripeWrites
-from activities.verification import verify_refunds
-from models import ledger
+from activities.transferring import block, is_in_doubt, is_payable, next_transfer_id, transfer_task
 from models.catalogue import Provider
 from models.database import Database
-from models.keys import transfer_group_for
-from models.ledger import Account, JournalKind, LedgerEntry, Side
-from models.money import split
-from models.payments import Payout
-from models.states import PayoutStatus
-from models.transitions import Change, move
-from workflows.contracts import BookingState, Do
+from models.transitions import Change
+from workflows.contracts import SYSTEM, BookingState, Do
 from workflows.steps import PayoutSteps
 
-PAYABLE = frozenset({PayoutStatus.HELD, PayoutStatus.BLOCKED, PayoutStatus.PROCESSING})
+ATTEMPTS = 2
+"""An account that was swapped under a transfer is refused once; the new one has its chance at once."""
 
 
-class PayoutActivities(PayoutSteps):
-    """Implements `PayoutSteps`."""
+class Transfers:
+    """Makes the transfer that a payout asks for, or blocks the payout."""
 
     def __init__(
         self, database: Database, gateway: StripeGateway, writes: StripeWrites, operations: Operations
@@ -38,97 +36,93 @@ class PayoutActivities(PayoutSteps):
         self._writes = writes
         self._operations = operations
 
+    async def make(self, row_id: UUID, context: Change, adopt: str | None = None) -> None:
+        """Transfer what is due; a provider that cannot be paid blocks the payout.
+
+        Raises:
+            StripeFailure: Stripe refused for another reason, or did not answer.
+        """
+        task = transfer_task(self._writes, context.booking_id, row_id, context)
+        for _ in range(ATTEMPTS):
+            if adopt is None and not await self._may_try(row_id, context.booking_id):
+                break
+            try:
+                await self._operations.perform(task, adopt)
+            except StripeFailure as failure:
+                if failure.failure is not Failure.PROVIDER_NOT_PAYABLE:
+                    raise
+            else:
+                return
+        await self._database.run(lambda session: block(session, row_id, context))
+
+    async def _may_try(self, row_id: UUID, booking_id: UUID) -> bool:
+        """What may have happened is looked up first; otherwise the account has to be able to take it."""
+        if await self._database.run(lambda session: is_in_doubt(session, row_id)):
+            return True
+        account_id = await self._database.run(lambda session: _account_of(session, booking_id))
+        if account_id is None:
+            return False
+        try:
+            return (await self._gateway.retrieve_account(account_id)).transfers_active
+        except StripeFailure as failure:
+            if failure.failure is not Failure.PROVIDER_NOT_PAYABLE:
+                raise
+            return False
+
+
+class PayoutActivities(PayoutSteps):
+    """Implements `PayoutSteps`."""
+
+    def __init__(
+        self, database: Database, gateway: StripeGateway, writes: StripeWrites, operations: Operations
+    ) -> None:
+        self._database = database
+        self._mirror = Mirror(database, gateway, writes, operations)
+        self._transfers = Transfers(database, gateway, writes, operations)
+        self._bank = BankPayouts(database, gateway, writes, operations)
+        self._rebalancing = Rebalancing(database, gateway, writes, operations)
+
     @activity.defn
     async def pay_out(self, step: Do) -> BookingState:
         """Transfer the provider's share; a provider that cannot be paid blocks the payout."""
-        rows = await self._database.run(lambda session: load(session, step.booking_id))
-        if rows.payout is not None and rows.payout.status in PAYABLE:
-            context = change(step.booking_id, step.at)
-            await verify_refunds(self._gateway, rows.payment)
-            try:
-                await self._operations.perform(self._transfer_of(rows, context), step.adopt)
-            except StripeFailure as failure:
-                if failure.failure is Failure.PROVIDER_NOT_PAYABLE:
-                    await self._database.run(lambda session: _block(session, context))
-                raise
-        return await self._database.run(lambda session: state(session, step.booking_id))
+        context = change(step.booking_id, step.at)
+        if await self._database.run(lambda session: _next(session, step.booking_id)) is not None:
+            await self._mirror.bring(context)
+        # What was contested or refunded meanwhile may have left nothing to transfer.
+        row_id = await self._database.run(lambda session: _next(session, step.booking_id))
+        if row_id is not None:
+            await self._transfers.make(row_id, context, step.adopt)
+        return await self._state(step.booking_id)
 
-    def _transfer_of(self, rows: Records, context: Change) -> Task[CreateTransfer, Transfer]:
-        payout = rows.payout
-        if payout is None:
-            raise AssertionError("checked by pay_out")
+    @activity.defn
+    async def send_to_bank(self, step: Do) -> BookingState:
+        """Read what became of the last attempt at the bank; make one where none is under way."""
+        context = change(step.booking_id, step.at)
+        await self._mirror.bring(context)
+        await self._bank.send(context)
+        return await self._state(step.booking_id)
 
-        async def freeze(session: AsyncSession) -> CreateTransfer | None:
-            return await _freeze(session, context)
+    @activity.defn
+    async def rebalance(self, step: Do) -> BookingState:
+        """Bring what the provider had in line with its share; with `waive`, leave the rest with the platform."""
+        context = change(step.booking_id, step.at, step.waive or step.insist or SYSTEM)
+        await self._mirror.bring(change(step.booking_id, step.at))
+        if step.waive is not None:
+            await self._rebalancing.waive(context)
+        if further := await self._rebalancing.bring(context, insist=step.insist is not None):
+            await self._transfers.make(further, context)
+        return await self._state(step.booking_id)
 
-        async def record(session: AsyncSession, made: Transfer) -> None:
-            await _record(session, made, context)
-
-        return Task(self._writes.transfer, rows.booking.id, payout.id, freeze, record)
-
-
-async def _freeze(session: AsyncSession, context: Change) -> CreateTransfer | None:
-    """Compute the transfer from the ledger, under the locks that nothing may change it under."""
-    rows = await load(session, context.booking_id, lock=True)
-    payout = _payout(rows)
-    provider = await session.get_one(Provider, payout.provider_id)
-    held = await _held(session, rows)
-    parts = split(held, rows.policy.platform_fee_bps, payout.currency)
-    if parts.provider_share == 0:
-        await _nothing_to_transfer(session, payout, parts.platform_fee, context)
-        return None
-    payout.amount, payout.platform_fee = parts.provider_share, parts.platform_fee
-    payout.stripe_account_id = provider.stripe_account_id
-    await move(session, payout, PayoutStatus.PROCESSING, context)
-    return CreateTransfer(
-        amount=parts.provider_share,
-        currency=payout.currency,
-        destination=provider.stripe_account_id or "",
-        source_transaction=rows.payment.charge_id or "",
-        transfer_group=transfer_group_for(context.booking_id),
-        metadata={"booking_id": str(context.booking_id), "payout_id": str(payout.id)},
-    )
+    async def _state(self, booking_id: UUID) -> BookingState:
+        return await self._database.run(lambda session: state(session, booking_id))
 
 
-async def _nothing_to_transfer(session: AsyncSession, payout: Payout, fee: int, context: Change) -> None:
-    """The whole amount was refunded, or is the platform's."""
-    if payout.status is PayoutStatus.PROCESSING:  # an attempt failed for good before the refund
-        await move(session, payout, PayoutStatus.BLOCKED, context)
-    await move(session, payout, PayoutStatus.CANCELLED, context, amount=0, platform_fee=fee)
-    lines = ledger.allocation(platform_fee=fee, provider_share=0)
-    session.add_all(ledger.entries(JournalKind.ALLOCATION, context.booking_id, payout.currency, lines))
+async def _next(session: AsyncSession, booking_id: UUID) -> UUID | None:
+    """The transfer that is to be made now, if one is."""
+    payout = (await load(session, booking_id)).payout
+    return await next_transfer_id(session, payout) if payout and is_payable(payout) else None
 
 
-async def _record(session: AsyncSession, made: Transfer, context: Change) -> None:
-    rows = await load(session, context.booking_id, lock=True)
-    payout = _payout(rows)
-    if made.amount != payout.amount:
-        raise StepError(
-            Failure.ADOPTION_REFUSED, f"{made.id} moved {made.amount}, the payout is {payout.amount}"
-        )
-    await move(session, payout, PayoutStatus.PAID, context, transfer_id=made.id)
-    divided = ledger.allocation(payout.platform_fee, payout.amount)
-    moved = ledger.transfer(made.amount)
-    booking_id, currency = context.booking_id, payout.currency
-    session.add_all(ledger.entries(JournalKind.ALLOCATION, booking_id, currency, divided))
-    session.add_all(ledger.entries(JournalKind.TRANSFER, booking_id, currency, moved, made.id))
-
-
-async def _block(session: AsyncSession, context: Change) -> None:
-    rows = await load(session, context.booking_id, lock=True)
-    await move(session, _payout(rows), PayoutStatus.BLOCKED, context)
-
-
-async def _held(session: AsyncSession, rows: Records) -> int:
-    """What the ledger still holds for the booking, in minor units."""
-    signed = case((LedgerEntry.side == Side.CREDIT, LedgerEntry.amount), else_=-LedgerEntry.amount)
-    held = select(func.coalesce(func.sum(signed), 0)).where(
-        LedgerEntry.booking_id == rows.booking.id, LedgerEntry.account == Account.HELD
-    )
-    return int((await session.execute(held)).scalar_one())
-
-
-def _payout(rows: Records) -> Payout:
-    if rows.payout is None:
-        raise AssertionError(f"booking {rows.booking.id} has no payout")
-    return rows.payout
+async def _account_of(session: AsyncSession, booking_id: UUID) -> str | None:
+    rows = await load(session, booking_id)
+    return (await session.get_one(Provider, rows.booking.provider_id)).stripe_account_id

@@ -11,6 +11,7 @@ from activities.bookings import BookingActivities
 from activities.classes import ClassActivities
 from activities.comparing import Comparison
 from activities.findings import Findings
+from activities.holds import HoldActivities
 from activities.inbox import Inbox
 from activities.lost_runs import LostRuns
 from activities.notifications import Postman
@@ -18,6 +19,7 @@ from activities.operations import Operations
 from activities.oversight import OversightActivities, Watch
 from activities.payments import PaymentActivities
 from activities.payouts import PayoutActivities
+from activities.refunds import RefundActivities
 from activities.relay import RelayActivities
 from activities.settlements import SettlementActivities
 from activities.stripe_gateway import StripeGateway, utc_now
@@ -34,6 +36,8 @@ class Activities:
     bookings: BookingActivities
     payments: PaymentActivities
     authorizations: AuthorizationActivities
+    refunds: RefundActivities
+    holds: HoldActivities
     payouts: PayoutActivities
     relay: RelayActivities
     settlements: SettlementActivities
@@ -50,6 +54,9 @@ class Activities:
             self.bookings.reschedule,
             self.bookings.release,
             self.bookings.record_attention,
+            self.holds.contest,
+            self.holds.change_hold,
+            self.holds.judge,
             self.relay.relay_inbox,
             self.classes.close_class,
         ]
@@ -67,7 +74,11 @@ class Activities:
             self.authorizations.authorize,
             self.authorizations.renew_authorization,
             self.authorizations.replan_payment,
+            self.refunds.mirror,
+            self.refunds.refund,
             self.payouts.pay_out,
+            self.payouts.send_to_bank,
+            self.payouts.rebalance,
             self.settlements.judge_stray,
             self.settlements.give_back_stray,
             self.oversight.reconcile,
@@ -90,6 +101,8 @@ def build(
         bookings=BookingActivities(database, gateway, defaults),
         payments=PaymentActivities(database, gateway, writes, operations),
         authorizations=AuthorizationActivities(database, gateway, writes, operations),
+        refunds=RefundActivities(database, gateway, writes, operations),
+        holds=HoldActivities(database),
         payouts=PayoutActivities(database, gateway, writes, operations),
         relay=RelayActivities(
             database,

@@ -154,6 +154,8 @@ class Do(Message):
     adopt: str | None = None
     waive: Actor | None = None
     """Who decided that the provider does not get what is due; `rebalance` leaves it with the platform."""
+    insist: Actor | None = None
+    """Who decided that the provider gets again what somebody reversed in Stripe's dashboard."""
 
 
 class Abandon(Message):
