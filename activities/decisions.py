@@ -14,6 +14,7 @@ from models.states import (
     BookingStatus,
     PaymentStatus,
     ReportedOutcome,
+    Role,
     StatusReason,
     ends_as,
 )
@@ -23,7 +24,13 @@ REASONS: Final[dict[ReportedOutcome, StatusReason]] = {
     ReportedOutcome.CLIENT_NO_SHOW: StatusReason.CLIENT_NO_SHOW,
     ReportedOutcome.PROVIDER_NO_SHOW: StatusReason.PROVIDER_NO_SHOW,
 }
-"""What an outcome that nobody gave a reason for ends with."""
+CANCELLED_BY: Final[dict[Role, StatusReason]] = {
+    Role.CLIENT: StatusReason.CANCELLED_BY_CLIENT,
+    Role.PROVIDER: StatusReason.CANCELLED_BY_PROVIDER,
+    Role.OPS: StatusReason.CANCELLED_BY_OPS,
+    Role.SYSTEM: StatusReason.CANCELLED_BY_OPS,
+}
+"""What an outcome that nobody gave a reason for ends with: by what it is, or by who cancelled."""
 
 
 def terms_of(booking: Booking, session: Session, payment: Payment) -> Terms:
@@ -49,10 +56,16 @@ async def decide(session: AsyncSession, step: Settle) -> Records:
         booking.reported_outcome = outcome.kind
         booking.reported_by = f"{outcome.actor.role}:{outcome.actor.id or ''}"
         booking.outcome_at = outcome.at
-        booking.outcome_reason = outcome.reason or REASONS.get(outcome.kind)
+        booking.outcome_reason = outcome.reason or _reason(outcome)
         booking.outcome_status = quote.booking_status
         booking.keep = quote.keep if outcome.keep is None else _bounded(outcome.keep, rows)
     return rows
+
+
+def _reason(outcome: Outcome) -> StatusReason | None:
+    if outcome.kind is ReportedOutcome.CANCELLED:
+        return CANCELLED_BY[outcome.actor.role]
+    return REASONS.get(outcome.kind)
 
 
 def _bounded(keep: int, rows: Records) -> int:
