@@ -51,7 +51,7 @@ async def test_a_client_contests_and_ops_release(
         "objection",
     )
     again = await act(api, made, "object", as_client(shop), reason="it was half an hour short")
-    assert again.json() == answer.json()
+    assert (again.status_code, again.json()["payout"]) == (200, answer.json()["payout"])
     history = await temporal.get_workflow_handle(made["workflow_id"]).fetch_history()
     assert "half an hour" not in history.to_json()
     for headers, reads in ((as_client(shop), True), (as_ops(), True), (as_provider(shop), False)):

@@ -65,6 +65,9 @@ INVALID: list[dict[str, Any]] = [
     {"service_id": str(uuid4()), "starts_at": soon(), "checkout": "hosted"},
     {"service_id": str(uuid4()), "starts_at": soon(), "checkout": "embedded"},
     {"service_id": str(uuid4()), "starts_at": soon(), "checkout": "cash"},
+    {"session_id": "x"},
+    {"session_id": str(uuid4()), "starts_at": soon()},
+    {"session_id": str(uuid4()), "checkout": "hosted"},
 ]
 
 
@@ -216,15 +219,30 @@ anything = st.recursive(
 bodies = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(
-        ("service_id", "starts_at", "name", "policy", "amount", "currency", "step", "reason", "email"),
+        (
+            *("service_id", "starts_at", "name", "policy", "amount", "currency", "step", "reason", "email"),
+            *("session_id", "capacity", "who", "action", "until", "payout_schedule", "object_id"),
+        ),
         anything,
     ),
 )
-POSTED = ["/api/bookings", "/api/services", "/api/providers", "/api/bookings/confirm"]
+ACTIONS = [
+    *("approve", "reject", "complete", "no-show", "cancel", "reschedule"),
+    *("object", "refund", "hold", "resolve"),
+]
+POSTED = [
+    *("/api/bookings", "/api/services", "/api/providers", "/api/bookings/confirm", "/api/sessions"),
+    *(f"/api/bookings/{uuid4()}/{action}" for action in ACTIONS),
+    *(f"/api/sessions/{uuid4()}/{action}" for action in ("cancel", "complete")),
+]
 
 
-@limits(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(body=bodies | anything, path=st.sampled_from(POSTED), role=st.sampled_from(["client", "ops"]))
+@limits(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    body=bodies | anything,
+    path=st.sampled_from(POSTED),
+    role=st.sampled_from(["client", "provider", "ops"]),
+)
 async def test_nothing_that_is_sent_breaks_anything(
     api: httpx.AsyncClient, body: Any, path: str, role: str
 ) -> None:
@@ -235,10 +253,15 @@ async def test_nothing_that_is_sent_breaks_anything(
 @limits(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     query=st.dictionaries(
-        st.sampled_from(["status", "from", "to", "cursor", "limit", "provider_id"]), st.text()
+        st.sampled_from(["status", "from", "to", "cursor", "limit", "provider_id", "booking_id", "resolved"]),
+        st.text(),
     )
 )
 async def test_nothing_that_is_asked_breaks_anything(api: httpx.AsyncClient, query: dict[str, str]) -> None:
-    for path in ("/api/bookings", "/api/services", f"/api/services/{uuid4()}/availability"):
+    asked = (
+        *("/api/bookings", "/api/services", f"/api/services/{uuid4()}/availability"),
+        *("/api/ops/findings", "/api/metrics/summary"),
+    )
+    for path in asked:
         answer = await api.get(path, params=query, headers=as_ops())
         assert answer.status_code < 500, answer.text

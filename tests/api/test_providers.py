@@ -2,19 +2,25 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from stripe import StripeClient
 
 from activities.stripe_gateway import StripeGateway
 from api.app import build_app
 from api.dependencies import Dependencies
 from models.catalogue import Provider
 from models.database import Database
-from tests.api.calls import Json, as_ops, as_provider, bearer, calling, code
+from models.payments import Payout, ProviderDebt
+from models.states import PayoutStatus
+from tests.api.calls import Json, as_ops, as_provider, bearer, booked, calling, code, soon
+from tests.api.journeys import held
 from tests.support.shop import Shop
 
 NEW: Json = {"name": "Ada Lehmann", "email": "ada@example.com", "time_zone": "Europe/Berlin", "country": "DE"}
@@ -79,6 +85,7 @@ async def test_ops_register_as_many_as_they_like(api: httpx.AsyncClient) -> None
                 {"weekday": 0, "opens_minute": 60, "closes_minute": 180},
             ]
         },
+        {"payout_schedule": "weekly"},
         {"surprise": 1},
     ],
     ids=str,
@@ -115,6 +122,45 @@ async def test_readiness_is_read_again_until_it_is_there(
     await database.run(forget)
     answer = await api.get(f"/api/providers/{shop.provider_id}", headers=as_provider(shop))
     assert answer.json()["ready"] is True
+
+
+@pytest.mark.usefixtures("running_worker")
+async def test_a_provider_sees_what_it_owes_and_what_is_blocked(
+    api: httpx.AsyncClient, shop: Shop, sdk: StripeClient, database: Database
+) -> None:
+    made = [await held(api, shop, sdk)]
+    made.append(await booked(api, shop, starts_at=soon(4)))
+
+    async def trouble(session: AsyncSession) -> None:
+        for number, each in enumerate(made):
+            owed = ProviderDebt(
+                booking_id=UUID(each["id"]), provider_id=shop.provider_id, currency="eur", raised=700
+            )
+            owed.settled = 200 * number
+            session.add(owed)
+        payout = (await session.scalars(select(Payout).where(Payout.booking_id == made[0]["id"]))).one()
+        payout.status, payout.blocked_at = PayoutStatus.BLOCKED, datetime(2026, 11, 1, tzinfo=UTC)
+
+    await database.run(trouble)
+    seen = (await api.get(f"/api/providers/{shop.provider_id}", headers=as_provider(shop))).json()
+    assert seen["debts"] == [{"currency": "eur", "amount": 1_200}]
+    assert seen["blocked_payouts"] == [
+        {
+            "booking_id": made[0]["id"],
+            "amount": 9_600,
+            "currency": "eur",
+            "since": "2026-11-01T00:00:00Z",
+        }
+    ]
+
+
+async def test_an_account_on_a_manual_schedule_is_made_as_one(
+    api: httpx.AsyncClient, sdk: StripeClient
+) -> None:
+    made = (await register(api, f"provider-{uuid4()}", payout_schedule="manual")).json()
+    assert (made["payout_schedule"], made["debts"], made["blocked_payouts"]) == ("manual", [], [])
+    account = await sdk.v1.accounts.retrieve_async(made["stripe_account_id"])
+    assert account.to_dict()["settings"]["payouts"]["schedule"]["interval"] == "manual"
 
 
 async def test_onboarding_goes_on_at_stripe(api: httpx.AsyncClient, shop: Shop) -> None:
