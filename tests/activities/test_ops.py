@@ -1,17 +1,13 @@
 """What operators run: the schedules that every worker keeps, and the same looks by hand (DESIGN 8)."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete
 from temporalio.client import Client, ScheduleOverlapPolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
 
 import ops
 import worker
@@ -22,24 +18,17 @@ from models.database import Database
 from models.records import Finding
 from settings import PolicyDefaults
 from tests.activities.desk import Desk
+from tests.activities.own_temporal import own_temporal
 from tests.activities.scratch import scratch_database
 from workflows.contracts import AUDIT_ID, RECONCILIATION_ID
 from workflows.followups import Found
-
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")
 async def quiet_temporal() -> AsyncIterator[Client]:
     """A Temporal of these tests' own: what runs there looks at every booking that it finds."""
-    server = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(BIN / "temporal"),
-        dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
-    )
-    await ops.register_search_attributes(server.client)
-    yield server.client
-    await server.shutdown()
+    async with own_temporal() as client:
+        yield client
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from activities import comparing
@@ -29,6 +29,7 @@ from models.states import OperationState, PayoutStatus
 from tests.activities.desk import Desk, now
 from tests.activities.letters import NOBODY, listening
 from tests.activities.money_steps import REFUND
+from tests.activities.own_temporal import own_temporal
 from tests.activities.scratch import scratch_database
 from tests.activities.tampering import change_booking, change_operation, change_payout
 from tests.sandbox.stripe.conftest import until
@@ -54,8 +55,15 @@ class Office:
         return [one.rule for one in standing]
 
 
+@pytest.fixture(scope="module")
+async def quiet_temporal() -> AsyncIterator[Client]:
+    async with own_temporal() as client:
+        yield client
+
+
 @pytest.fixture
-async def office(database_url: str, desk: Desk) -> AsyncIterator[Office]:
+async def office(database_url: str, desk: Desk, quiet_temporal: Client) -> AsyncIterator[Office]:
+    desk = replace(desk, temporal=quiet_temporal)
     async with scratch_database(database_url) as database:
         inbox = Inbox(database, desk.temporal)
         findings = Findings(database)

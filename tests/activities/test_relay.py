@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -112,10 +113,10 @@ async def test_ten_minutes_on_a_payment_of_ours_is_settled_and_a_strangers_left_
 
 
 async def is_settled(post: Post, intent_id: str) -> bool:
-    """Whether a settlement was started, which nobody plays here."""
+    """Whether a settlement was started."""
     settlement = post.desk.temporal.get_workflow_handle(settlement_id_for(intent_id))
     try:
-        await settlement.terminate("the test is over")
+        await settlement.describe()
     except RPCError:
         return False
     return True
@@ -209,7 +210,8 @@ async def test_an_account_that_can_be_paid_wakes_the_payouts_that_wait_for_it(po
     assert await signals(workflows[elsewhere]) == []
     aftercare = post.desk.temporal.get_workflow_handle(aftercare_id_for(closed_one))
     assert await signals(aftercare) == ["account_changed"]
-    await aftercare.terminate("the test is over")
+    with suppress(RPCError):  # another test's worker may have played it to its end
+        await aftercare.terminate("the test is over")
 
 
 async def test_an_account_that_cannot_be_paid_wakes_nobody(post: Post) -> None:
