@@ -10,7 +10,7 @@ from api.auth import Caller
 from api.dependencies import Dependencies
 from api.effects import Action
 from api.errors import Code, Problem
-from models.states import TERMINAL_BOOKING, BookingStatus, Role
+from models.states import BookingStatus, Role
 from workflows.contracts import Actor, Decide, Wish
 
 ONCE: Final = "once"
@@ -71,7 +71,7 @@ async def tell(
 def _told(record: queries.BookingRecord, action: Action, caller: Caller) -> Told:
     if not action.outcome:
         return Told(record)
-    if record.booking.status in TERMINAL_BOOKING:
+    if record.booking.status in action.closed:
         return Told(_ended(record, action, caller))
     return Told(record, answered=action.in_effect(record, caller))
 
@@ -130,7 +130,7 @@ def _ended(record: queries.BookingRecord, action: Action, caller: Caller) -> que
     if action.in_effect(record, caller):
         return record
     status, payout = record.booking.status, record.payout
-    if status not in TERMINAL_BOOKING:
+    if status not in action.closed:
         # Its workflow ended before it did: the reconciler starts it again.
         raise Problem(Code.UNAVAILABLE, booking_id=record.booking.id)
     paid_out = "" if action.outcome or payout is None else f" and whose payout is {payout.status}"

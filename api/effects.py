@@ -36,7 +36,7 @@ IN_HOLD: Final = frozenset({PayoutStatus.HELD, PayoutStatus.FROZEN})
 class Action:
     """One thing that can be asked; `name` is the update's, `done` is how a person would say it.
 
-    `outcome` says that it decides what becomes of the booking: one that ended otherwise refuses it.
+    `outcome` says that it decides what becomes of the booking: one that is `closed` otherwise refuses it.
     `kind` is what can be left as word for a workflow that no worker runs just now. `once` says that it
     is one wish however often it is made, so that its update has one id. `queued` callers wait their turn.
     `detail` keeps two different requests under one key apart.
@@ -47,6 +47,7 @@ class Action:
     in_effect: InEffect
     kind: ReportedOutcome | None = None
     outcome: bool = True
+    closed: frozenset[BookingStatus] = TERMINAL_BOOKING
     once: bool = True
     queued: bool = True
     detail: str = ""
@@ -96,8 +97,11 @@ def _said(record: BookingRecord, caller: Caller, kind: ReportedOutcome) -> bool:
 
 CANCEL: Final = Action("cancel", "cancelled", _cancelled, ReportedOutcome.CANCELLED)
 COMPLETE: Final = Action("complete", "completed", _completed, ReportedOutcome.COMPLETED)
-APPROVE: Final = Action("approve", "approved", _approved)
-REJECT: Final = Action("reject", "rejected", _rejected)
+ANSWERED: Final = TERMINAL_BOOKING | {BookingStatus.CONFIRMED}
+"""The provider's answer is not waited for any more."""
+
+APPROVE: Final = Action("approve", "approved", _approved, closed=ANSWERED)
+REJECT: Final = Action("reject", "rejected", _rejected, closed=ANSWERED)
 OBJECT: Final = Action("object", "contested", _objected, outcome=False, once=False)
 RESOLVE: Final = Action("resolve", "resolved", _never, outcome=False, once=False, queued=False)
 """Ops never queue behind those whose wishes wait for ops."""

@@ -36,6 +36,23 @@ class NewSession(Shape):
 class SessionResource(Shape):
     """A class, and how much room is left in it."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "9b2d3c54-8f0e-5b2c-8c52-0f8f6d5a1a77",
+                    "service_id": EXAMPLE_ID,
+                    "provider_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                    "status": "SCHEDULED",
+                    "starts_at": "2026-12-01T17:00:00Z",
+                    "ends_at": "2026-12-01T18:00:00Z",
+                    "capacity": 12,
+                    "seats_left": 5,
+                }
+            ]
+        }
+    )
+
     id: UUID
     service_id: UUID
     provider_id: UUID

@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from api.schemas import HeldBecause, Shape
+from api.schemas import EXAMPLE_ID, HeldBecause, Shape
 from models.ledger import JournalKind
 from models.states import BookingStatus, Role
 
@@ -47,6 +47,26 @@ class Can(Shape):
 class Awaiting(Shape):
     """What happens next, by when at the latest, and who can make it happen."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "what": "approval",
+                    "until": "2026-11-30T12:00:00Z",
+                    "can_act": [
+                        {
+                            "role": "provider",
+                            "method": "POST",
+                            "path": f"/api/bookings/{EXAMPLE_ID}/approve",
+                            "until": "2026-11-30T12:00:00Z",
+                        }
+                    ],
+                    "told": "The provider has still to accept; silence lets the payment go.",
+                }
+            ]
+        }
+    )
+
     what: What
     until: datetime | None = Field(description="When it happens by itself, or the wait ends; None: no term")
     can_act: list[Can]
@@ -81,6 +101,22 @@ class Said(Shape):
 
 class Movement(Shape):
     """Money moved, or changed hands in the books."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "kind": "money",
+                    "at": "2026-12-01T10:00:00Z",
+                    "journal": "capture",
+                    "amount": 12000,
+                    "currency": "eur",
+                    "told": "120.00 EUR was captured from the client",
+                    "stripe_object_id": None,
+                }
+            ]
+        }
+    )
 
     kind: Literal["money"] = "money"
     at: datetime

@@ -1,5 +1,6 @@
 """What both sides decide: approving, not coming, moving."""
 
+import asyncio
 from datetime import datetime
 from uuid import UUID
 
@@ -67,6 +68,14 @@ async def test_a_rejected_booking_is_not_charged_and_says_why(
     said = [line for line in seen.json()["happened"] if line["kind"] == "remark"]
     assert [(line["about"], line["words"]) for line in said] == [("reject", "I am away, sorry 🙁")]
     assert code(await act(api, made, "approve", as_provider(careful))) == "invalid_state"
+
+
+async def test_of_two_answers_one_stands(api: httpx.AsyncClient, careful: Shop, sdk: StripeClient) -> None:
+    made = await asked(api, careful, sdk)
+    answers = await asyncio.gather(
+        *(act(api, made, what, as_provider(careful)) for what in ("approve", "reject"))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
 
 
 async def test_nobody_approves_what_was_not_asked(
