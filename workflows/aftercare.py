@@ -27,15 +27,8 @@ class AftercareWorkflow(Paymaster):
 
     async def _see_to_money(self) -> Aftermath:
         await self._mirror()
-        if self._booking.unbalanced:
-            await self._rebalance()
-        while True:
-            await self._pay_provider()
-            await workflow.wait_condition(workflow.all_handlers_finished)
-            if not self._something_waits:
-                break
-        self._over = True
-        self._console.ended(self._current)
+        await self._pay_provider()
+        await self._finish()
         return Aftermath(
             booking_id=self._booking_id,
             payment_status=self._booking.payment_status,

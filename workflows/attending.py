@@ -61,14 +61,14 @@ class Attending(Conversation):
 
     async def _wait_for_outcome(self) -> bool:
         if self._contradicted:
-            await self._attention.ask(
-                Step.REPORTS, "Client and provider contradict each other: release, or refund?"
-            )
+            await self._attention.ask(Step.REPORTS, "Client and provider contradict each other.")
         return await self._wait(
             self._deadline.at,
             lambda: self._wishes.outcome is not None or self._busy or self._attention.answered(Step.REPORTS),
             self._deadline.what,
-            "complete the booking once it has started, report who did not come, move it, or cancel it",
+            "decide between the two (update `resolve`), report the outcome themselves, or cancel it"
+            if self._contradicted
+            else "complete the booking once it has started, report who did not come, move it, or cancel it",
         )
 
     @property
@@ -90,6 +90,7 @@ class Attending(Conversation):
         """An authorization that is due, refused for too long, or about to end."""
         if step is Step.AUTHORIZE:
             await self._do(step, "charge the saved card")
+            self._refuse_dead_payment(StatusReason.AUTHORIZATION_REFUSED)
         elif step is Step.RENEW:
             await self._do(step, "the authorization ends before the outcome")
             self._refuse_dead_payment(StatusReason.AUTHORIZATION_EXPIRED)
@@ -165,7 +166,7 @@ class Attending(Conversation):
     def _unwanted(self) -> Abandoned | None:
         """Somebody cancelled before the booking was confirmed: what is under way can stop."""
         outcome = self._wishes.outcome
-        if outcome is None or not self._wishes.free_of_charge:
+        if outcome is None or not self._wishes.free_of_charge or self._ended:
             return None
         return Abandoned(CANCELLED_BY[outcome.actor.role], outcome.actor)
 

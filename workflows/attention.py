@@ -54,9 +54,11 @@ class Attention:
         self._show = show
         self._undecided = False
         self._decision: Resolve | None = None
+        self._verdict: Resolve | None = None
         self._wakes = 0
         self._stale = False
-        self._question: tuple[Step, str] | None = None
+        self.question: tuple[Step, str] | None = None
+        """What ops are asked, in a sentence, and the step to answer to."""
         self.parked: Step | None = None
 
     async def perform(
@@ -90,33 +92,35 @@ class Attention:
     @property
     def waits_for(self) -> Step | None:
         """What needs a person: the parked step before the open question."""
-        return self.parked or (self._question[0] if self._question else None)
+        return self.parked or self.asked
+
+    @property
+    def asked(self) -> Step | None:
+        """The step of the open question."""
+        return self.question[0] if self.question else None
 
     async def ask(self, step: Step, message: str) -> None:
         """Put a question to ops; it stays until `withdraw`, whatever else is done meanwhile."""
-        if self._question == (step, message):
+        if self.question == (step, message):
             return
-        self._question = (step, message)
+        self.question = (step, message)
         await self._show_question()
 
     def answer(self, step: Step) -> Resolve | None:
         """What ops decided about the question `step`, once."""
-        decision = self._decision
-        if decision is None or decision.step is not step or self.parked is step:
+        if not self.answered(step):
             return None
-        self._decision = None
-        return decision
+        verdict, self._verdict = self._verdict, None
+        return verdict
 
     def answered(self, step: Step) -> bool:
         """Whether ops decided about the question `step`."""
-        return self._decision is not None and self._decision.step is step
+        return self._verdict is not None and self._verdict.step is step
 
     async def withdraw(self) -> None:
         """The question is settled."""
-        if self._question is not None:
-            if self.answered(self._question[0]):
-                self._decision = None  # it came too late
-            self._question = None
+        if self.question is not None:
+            self.question = self._verdict = None  # whatever is decided now comes too late
             await self.clear()
 
     def wake(self) -> None:
@@ -134,9 +138,7 @@ class Attention:
         Raises:
             ApplicationError: of type `invalid_state` or `validation_failed`.
         """
-        waiting = self.parked if self._undecided else None
-        if self.parked is None and self._question and self._decision is None:
-            waiting = self._question[0]
+        waiting = self._undecided_step
         if waiting is not resolve.step:
             raise ApplicationError(
                 f"{waiting or 'No step'} waits for a decision, not {resolve.step}", type="invalid_state"
@@ -151,8 +153,17 @@ class Attention:
 
     async def decide(self, resolve: Resolve) -> None:
         """Hand over a decision of ops and wait until it was taken up."""
-        self._undecided, self._decision = False, resolve
-        await workflow.wait_condition(lambda: self._decision is not resolve)
+        if self.parked is None:
+            self._verdict = resolve
+        else:
+            self._undecided, self._decision = False, resolve
+        await workflow.wait_condition(lambda: self._decision is not resolve and self._verdict is not resolve)
+
+    @property
+    def _undecided_step(self) -> Step | None:
+        if self.parked is not None:
+            return self.parked if self._undecided else None
+        return self.asked if self._verdict is None else None
 
     async def _park(
         self, step: Step, message: str, retry_at: datetime, interruption: Interruption
@@ -194,15 +205,15 @@ class Attention:
     async def _unpark(self) -> None:
         if self.parked is None and not self._stale:
             return
-        if self._question is None:
+        if self.question is None:
             await self.clear()
         else:
             self.parked = None
             await self._show_question()
 
     async def _show_question(self) -> None:
-        if self._question is not None:
-            step, message = self._question
+        if self.question is not None:
+            step, message = self.question
             self._show(step, message, None)
             self._stale = not await self._record(step, message)
 

@@ -60,6 +60,7 @@ class BookingWorkflow(Attending):
                 await self._confirm()
                 await self._settle(await self._outcome())
         except Abandoned as because:
+            await self._attention.withdraw()
             await self._undo.unwind(because)
         await self._pay_provider()
         return await self._leave()
@@ -117,9 +118,11 @@ class BookingWorkflow(Attending):
         """The provider accepts or rejects; silence counts as no, and nobody stays charged for it."""
         if self._booking.status is BookingStatus.PENDING and self._booking.wants_approval:
             await self._do(Step.ASK_APPROVAL, "ask the provider")
-        while self._booking.status is BookingStatus.AWAITING_APPROVAL and not self._wishes.approved:
+        while self._booking.status is BookingStatus.AWAITING_APPROVAL:
             if because := self._unwanted() or self._rejected():
                 raise because
+            if self._wishes.approved:
+                return
             if self._wishes.news_waiting:
                 await self._read_payment(StatusReason.AUTHORIZATION_EXPIRED)
                 continue
@@ -141,6 +144,7 @@ class BookingWorkflow(Attending):
         while self._booking.status is BookingStatus.CONFIRMED and self._booking.reported_outcome is None:
             if because := self._unwanted():
                 raise because
+            self._refuse_dead_payment(StatusReason.AUTHORIZATION_EXPIRED)
             if outcome := self._wishes.outcome or self._decided_by_ops():
                 await self._attention.withdraw()
                 return outcome
@@ -155,8 +159,8 @@ class BookingWorkflow(Attending):
             return
         self._wishes.outcome = outcome
         step = Settle(booking_id=self._booking_id, outcome=outcome)
-        settled = await self._attention.perform(
-            Step.SETTLE, lambda _: call(PaymentSteps.settle, step, f"settle: {outcome.kind}")
+        settled = await self._insist(
+            Step.SETTLE, lambda: call(PaymentSteps.settle, step, f"settle: {outcome.kind}")
         )
         self._stands(settled)
         if settled.status not in TERMINAL_BOOKING:
@@ -164,14 +168,13 @@ class BookingWorkflow(Attending):
 
     async def _leave(self) -> Ended:
         """Say how it ended, answer whoever still waits, and see to what was said meanwhile."""
-        self._over = True
-        self._console.ended(self._current)
         if self._current is None:
+            self._over = True
+            self._console.ended(None)
             await workflow.wait_condition(workflow.all_handlers_finished)
             return Ended(booking_id=self._booking_id, refusal=self._refusal)
         self._console.show(self._current)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        await self._pay_provider()
+        await self._finish()
         return Ended(
             booking_id=self._booking_id, status=self._current.status, reason=self._current.status_reason
         )
@@ -186,7 +189,7 @@ class BookingWorkflow(Attending):
                 reason=because.reason,
                 actor=because.actor,
             )
-            undone = await self._attention.perform(step, lambda _: call(UNDOES[step], message, summary))
+            undone = await self._insist(step, lambda: call(UNDOES[step], message, summary))
             if undone:
                 self._stands(undone)
 

@@ -3,16 +3,20 @@
 Facts are only counted: the step behind them reads Stripe.
 """
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 from uuid import UUID
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from models.money import display
+from models.states import MONEY_TAKEN
 from workflows.calls import call
 from workflows.compensation import Abandoned
 from workflows.contracts import (
     AccountFact,
+    Action,
     Actor,
     Answer,
     Do,
@@ -35,6 +39,8 @@ from workflows.orders import (
 )
 from workflows.refusals import refusal_of
 from workflows.steps import BookingSteps, HoldSteps, PayoutSteps, RefundSteps
+
+T = TypeVar("T")
 
 
 class Caretaker(Mechanics):
@@ -87,6 +93,10 @@ class Caretaker(Mechanics):
     @resolve.validator
     def _validate_resolve(self, resolve: Resolve) -> None:
         self._attention.check(resolve)
+        if resolve.step is Step.OBJECTION and resolve.action is Action.REFUND:
+            self._refuse_early(
+                RefundOrder(actor=resolve.actor, request_id=Step.OBJECTION, amount=resolve.amount)
+            )
 
     async def _ordered(self, order: Order) -> Answer:
         if self._over:
@@ -161,6 +171,27 @@ class Caretaker(Mechanics):
                     lambda _: call(HoldSteps.change_hold, change, f"{order.action} the hold"),
                 )
                 return Changed(booking=held)
+
+    async def _insist(self, step: Step, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Take a step that an open dispute may forbid: before it is tried again, Stripe is read."""
+        tried = False
+
+        async def informed(_: str | None) -> T:
+            nonlocal tried
+            if tried:
+                await self._catch_up()
+            tried = True
+            return await attempt()
+
+        return await self._attention.perform(step, informed)
+
+    async def _catch_up(self) -> None:
+        taken = self._current is not None and self._current.payment_status in MONEY_TAKEN
+        if taken and workflow.patched("catch-up-before-settling-again"):
+            read = self._facts
+            step = Do(booking_id=self._booking_id, at=workflow.now())
+            self._stands(await call(RefundSteps.mirror, step, "has the bank decided?"))
+            self._facts_read = read
 
     async def _give_back(self, order: RefundOrder) -> Changed:
         step = GiveBack(booking_id=self._booking_id, at=workflow.now(), order=order)

@@ -101,15 +101,21 @@ def contradicts(kind: ReportedOutcome, booking: BookingState | None, actor: Acto
     )
 
 
-def check_approval(booking: BookingState | None) -> None:
-    """Only a booking that is before its provider can be accepted or rejected; repeating is checked before.
+def check_approval(booking: BookingState | None, wishes: Wishes, *, accept: bool) -> None:
+    """Only a booking that is before its provider can be accepted or rejected; the first word stands.
 
     Raises:
         ApplicationError: of type `invalid_state`.
     """
-    if booking is not None and (booking.status is BookingStatus.AWAITING_APPROVAL or asking(booking)):
+    status: str = booking.status if booking else "still being made"
+    if wishes.cancelled:
+        status = "being cancelled"
+    elif wishes.approved and not accept:
+        status = "accepted"
+    elif wishes.rejected and accept:
+        status = "rejected"
+    elif booking is not None and (booking.status is BookingStatus.AWAITING_APPROVAL or asking(booking)):
         return
-    status = booking.status if booking else "still being made"
     raise ApplicationError(f"A booking that is {status} waits for no approval.", type="invalid_state")
 
 

@@ -7,7 +7,7 @@ from temporalio.common import TypedSearchAttributes
 
 from models.money import display
 from workflows import search_attributes
-from workflows.contracts import ACTIONS, BookingState, Step
+from workflows.contracts import ACTIONS, Action, BookingState, Step
 
 
 class Console:
@@ -25,10 +25,22 @@ class Console:
             workflow.upsert_search_attributes(updates)
         self._shown = self._shown.updated(*wanted)
 
-    def waiting(self, booking: BookingState, what: str, until: datetime, can: str) -> None:
-        """Say what the booking waits for, until when, and what ops can do now."""
+    def stands(self, booking: BookingState) -> None:
+        """Say where the booking stands, until it waits for something."""
+        workflow.set_current_details(f"**{booking.status}**\n\n{_facts(booking)}")
+
+    def waiting(
+        self,
+        booking: BookingState,
+        what: str,
+        until: datetime,
+        can: str,
+        question: tuple[Step, str] | None = None,
+    ) -> None:
+        """Say what the booking waits for, until when, and what ops can do now; an open question first."""
+        asked = f"{_asked(*question)}\n\n" if question else ""
         workflow.set_current_details(
-            f"**{booking.status}** · waiting for {what} until {until:%Y-%m-%d %H:%M:%S} UTC\n\n"
+            f"{asked}**{booking.status}** · waiting for {what} until {until:%Y-%m-%d %H:%M:%S} UTC\n\n"
             f"{_facts(booking)}\n\nOps can: {can}"
         )
 
@@ -44,12 +56,7 @@ class Console:
 
     def asked(self, booking: BookingState, step: Step, message: str) -> None:
         """Say what people disagree about, and what ops can decide."""
-        actions = ", ".join(sorted(ACTIONS[step]))
-        workflow.set_current_details(
-            f"**ATTENTION** · `{step}` waits for ops\n\n{message}\n\n{_facts(booking)}\n\n"
-            f'Send update `resolve` with `step="{step}"`, `action` one of {actions}, an actor, a reason and, '
-            f"to give back a part, `amount` in minor units. The payout waits until then."
-        )
+        workflow.set_current_details(f"{_asked(step, message)}\n\n{_facts(booking)}")
 
     def ended(self, booking: BookingState | None) -> None:
         """Say how it ended."""
@@ -58,6 +65,15 @@ class Console:
             return
         reason = f" ({booking.status_reason})" if booking.status_reason else ""
         workflow.set_current_details(f"**{booking.status}**{reason}\n\n{_facts(booking)}")
+
+
+def _asked(step: Step, message: str) -> str:
+    actions = ", ".join(sorted(ACTIONS[step]))
+    part = "; to give back a part, `amount` in minor units" if Action.REFUND in ACTIONS[step] else ""
+    return (
+        f"**ATTENTION** · `{step}` waits for ops\n\n{message}\n\n"
+        f'Send update `resolve` with `step="{step}"`, `action` one of {actions}, an actor and a reason{part}.'
+    )
 
 
 def _facts(booking: BookingState) -> str:

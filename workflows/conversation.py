@@ -69,8 +69,9 @@ class Conversation(Paymaster):
     async def approve(self, decide: Decide) -> Answer:
         """Answer once the booking is confirmed, or that step is parked."""
         del decide
-        if self._wishes.rejected is None:
-            self._wishes.approved = True
+        await self._taken_over()
+        check_approval(self._current, self._wishes, accept=True)
+        self._wishes.approved = True
         await workflow.wait_condition(
             lambda: self._ended or self._stuck or self._booking.status is BookingStatus.CONFIRMED
         )
@@ -79,13 +80,14 @@ class Conversation(Paymaster):
     @approve.validator
     def _validate_approve(self, decide: Decide) -> None:
         del decide
-        check_approval(self._current)
+        self._validate_approval(accept=True)
 
     @workflow.update(description="The provider rejects the booking: the client's money goes back")
     async def reject(self, decide: Decide) -> Answer:
         """Answer once the booking is rejected and nothing is charged, or that step is parked."""
-        if not self._wishes.approved:
-            self._wishes.rejected = decide.actor
+        await self._taken_over()
+        check_approval(self._current, self._wishes, accept=False)
+        self._wishes.rejected = self._wishes.rejected or decide.actor
         await workflow.wait_condition(
             lambda: self._ended or self._stuck or self._booking.status is BookingStatus.CONFIRMED
         )
@@ -94,7 +96,7 @@ class Conversation(Paymaster):
     @reject.validator
     def _validate_reject(self, decide: Decide) -> None:
         del decide
-        check_approval(self._current)
+        self._validate_approval(accept=False)
 
     @workflow.update(description="Cancel the booking; money goes back as its policy says")
     async def cancel(self, decide: Decide) -> Answer:
@@ -120,6 +122,7 @@ class Conversation(Paymaster):
     @workflow.update(description="Somebody did not come to the session")
     async def no_show(self, said: NoShow) -> Answer:
         """Answer once it is settled, or noted while the other side may contradict it."""
+        await self._taken_over()
         if contradicts(said.kind, self._current, said.actor):
             return await self._ordered(Objection(actor=said.actor))
         await self._report(said.kind, Decide(actor=said.actor))
@@ -157,6 +160,15 @@ class Conversation(Paymaster):
     def _validate_hold(self, order: HoldOrder) -> None:
         self._refuse_early(order)
 
+    async def _taken_over(self) -> None:
+        """Until this run knows the booking: what it hears before that is looked at then."""
+        if self._current is None:
+            await workflow.wait_condition(lambda: self._over or self._current is not None)
+
+    def _validate_approval(self, *, accept: bool) -> None:
+        if self._current is not None:
+            check_approval(self._current, self._wishes, accept=accept)
+
     async def _report(self, kind: ReportedOutcome, decide: Decide) -> None:
         await workflow.wait_condition(lambda: self._ended or self._stuck or self._settled_in)
         # It may have changed meanwhile.
@@ -173,6 +185,8 @@ class Conversation(Paymaster):
         current = self._current
         if self._ended or self._attention.parked is not None:
             return True
+        if current is not None and current.fix_by is not None:  # its client repairs the payment
+            return self._wishes.news_read >= asked
         if current is None or current.status is not BookingStatus.PENDING:
             return current is not None
         undecided = current.payment_status in PAYMENT_UNDECIDED and not current.payment_refused
@@ -185,15 +199,17 @@ class Conversation(Paymaster):
 
     @property
     def _noted(self) -> bool:
-        """What was said is a claim, stored for the other side to contradict."""
+        """What was said is a claim, or contradicts one, and is stored."""
         current = self._current
-        return self._wishes.outcome is None and current is not None and current.claim is not None
+        if self._wishes.outcome is not None or current is None or current.claim is None:
+            return False
+        return self._wishes.contradiction is None or current.contradiction is not None
 
     @property
     def _stuck(self) -> bool:
         """A wish waits for a person; whoever made it should not wait along, for updates are few."""
-        waits_for = self._attention.waits_for
-        return waits_for in WISH_WAITS or (waits_for is not None and not self._wishes.free_of_charge)
+        parked = self._attention.parked
+        return parked in WISH_WAITS or (parked is not None and not self._wishes.free_of_charge)
 
     @property
     def _ended(self) -> bool:

@@ -38,6 +38,8 @@ class Mechanics:
         """The one place where the booking's state changes here and in the UI."""
         self._current = booking
         self._console.show(booking, self._attention.waits_for)
+        if self._attention.parked is None:
+            self._console.stands(booking)
 
     async def _do(self, step: Step, summary: str, adopt: str | None = None) -> None:
         """Take a step that needs nothing but the booking and the time."""
@@ -53,7 +55,7 @@ class Mechanics:
         self._stands(await self._attention.perform(step, attempt, interruption, look_at))
 
     async def _wait(self, until: datetime, ready: Callable[[], bool], what: str, can: str) -> bool:
-        self._console.waiting(self._booking, what, until, can)
+        self._console.waiting(self._booking, what, until, can, self._attention.question)
         return await wait_until(until, ready, what)
 
     def _unwanted(self) -> Abandoned | None:

@@ -13,6 +13,7 @@ from models.money import display
 from models.states import PAYOUT_OPEN, PayoutStatus
 from workflows.calls import call
 from workflows.caretaking import Caretaker
+from workflows.compensation import Abandoned
 from workflows.contracts import Action, BookingState, Resolve, Step
 from workflows.orders import Judge, RefundOrder, Verdict
 from workflows.steps import HoldSteps
@@ -30,7 +31,11 @@ class Paymaster(Caretaker):
 
     async def _pay_provider(self) -> None:
         """Hold the provider's share, pay it out, and see to whatever comes up meanwhile."""
+        if self._current is not None and self._current.unbalanced:
+            await self._rebalance()  # an earlier run was stopped before it got that far
         while self._current is not None:
+            if self._attention.asked is not self._question:
+                await self._attention.withdraw()
             if self._something_waits:
                 await self._attend()
             elif self._held:
@@ -39,6 +44,30 @@ class Paymaster(Caretaker):
                 await self._pay_out()
             else:
                 return
+
+    async def _finish(self) -> None:
+        """Say how it ended, answer whoever still waits, and see to what was said meanwhile."""
+        while not workflow.all_handlers_finished() or self._something_waits:
+            await self._pay_provider()
+            self._console.ended(self._current)
+            await workflow.wait_condition(lambda: workflow.all_handlers_finished() or self._something_waits)
+        self._over = True
+        self._console.ended(self._current)
+
+    @property
+    def _question(self) -> Step | None:
+        """What ops have to decide as the payout stands; asked where it is waited for."""
+        booking = self._booking
+        if booking.payout_status is PayoutStatus.FROZEN and booking.objected:
+            return Step.OBJECTION
+        return Step.PAY_OUT if self._escalated else None
+
+    @property
+    def _escalated(self) -> bool:
+        """The payout has been blocked for longer than the policy lets it be."""
+        booking = self._booking
+        blocked = booking.payout_status is PayoutStatus.BLOCKED
+        return blocked and booking.escalate_at is not None and workflow.now() >= booking.escalate_at
 
     @property
     def _held(self) -> bool:
@@ -84,24 +113,29 @@ class Paymaster(Caretaker):
         at, give_back = workflow.now(), 0
         if decision.action is Action.REFUND:
             give_back = self._booking.refundable if decision.amount is None else decision.amount
-        if give_back:
-            order = RefundOrder(
-                actor=decision.actor, request_id=f"objection:{at.isoformat()}", amount=give_back
-            )
-            given = await self._give_back(order)
-            self._stands(given.booking)
-            if given.refusal:
-                return  # the question stays open
+        if give_back and not await self._given_back(decision, give_back):
+            return  # the question stays open
         verdict = Verdict(actor=decision.actor, reason=decision.reason, give_back=give_back)
         step = Judge(booking_id=self._booking_id, at=at, verdict=verdict)
         judged = await self._attention.perform(
             Step.CHANGE_HOLD, lambda _: call(HoldSteps.judge, step, f"objection: {decision.action}")
         )
         self._stands(judged)
-        await self._attention.withdraw()
+
+    async def _given_back(self, decision: Resolve, amount: int) -> bool:
+        request_id = f"objection:{workflow.now().isoformat()}"
+        try:
+            given = await self._give_back(
+                RefundOrder(actor=decision.actor, request_id=request_id, amount=amount)
+            )
+        except Abandoned:  # the refund was parked, and ops gave it up
+            return False
+        self._stands(given.booking)
+        return given.refusal is None
 
     async def _pay_out(self) -> None:
         """One round: transfer, send to the bank, and wait for whoever stands in the way."""
+        news, wakes = self._account_news, self._attention.wakes
         decision = self._attention.answer(Step.PAY_OUT)
         if not self._booking.at_bank:
             share = display(self._booking.payout_amount or 0, self._booking.currency)
@@ -110,21 +144,19 @@ class Paymaster(Caretaker):
         if self._booking.at_bank:
             await self._do(Step.SEND_TO_BANK, "send the transfer to the provider's bank")
         if self._booking.payout_status in (PayoutStatus.BLOCKED, PayoutStatus.PROCESSING):
-            await self._wait_for_payout()
+            await self._wait_for_payout(news, wakes)
         else:
-            await self._attention.withdraw()
             self._looks = 0
 
-    async def _wait_for_payout(self) -> None:
-        """Until the provider's account, or its bank, has news; else a look now and then."""
-        booking, news, wakes = self._booking, self._account_news, self._attention.wakes
+    async def _wait_for_payout(self, news: int, wakes: int) -> None:
+        """Until there is more than the `news` and `wakes` before the attempt; else a look now and then."""
+        booking = self._booking
         blocked = booking.payout_status is PayoutStatus.BLOCKED
-        escalated = booking.escalate_at is not None and workflow.now() >= booking.escalate_at
-        if blocked and escalated:
-            message = f"The provider cannot be paid; it has been blocked since before {booking.escalate_at}."
+        if self._escalated:
+            message = f"The provider could not be paid until {booking.escalate_at:%Y-%m-%d %H:%M} UTC."
             await self._attention.ask(Step.PAY_OUT, message)
         await self._wait(
-            self._next_look(booking, escalated=escalated),
+            self._next_look(booking),
             lambda: (
                 self._something_waits
                 or self._account_news != news
@@ -135,9 +167,9 @@ class Paymaster(Caretaker):
             "signal `retry` once the provider's account is in order" if blocked else "nothing: Stripe tells",
         )
 
-    def _next_look(self, booking: BookingState, *, escalated: bool) -> datetime:
+    def _next_look(self, booking: BookingState) -> datetime:
         self._looks = min(self._looks + 1, TRY_IN_VAIN)
         if booking.payout_status is PayoutStatus.PROCESSING:
             return workflow.now() + min(BANK_LOOK * (1 << (self._looks - 1)), BLOCKED_LOOK)
         look = workflow.now() + BLOCKED_LOOK
-        return look if booking.escalate_at is None or escalated else min(look, booking.escalate_at)
+        return look if booking.escalate_at is None or self._escalated else min(look, booking.escalate_at)

@@ -14,7 +14,8 @@ from models.database import Database
 from sandbox.stripe.server import Running as StripeSandbox
 from settings import PolicyDefaults
 from tests.workflows.real import Control, Market, working
-from tests.workflows.saga import Sagas, played_worker, skipping_time
+from tests.workflows.saga import Sagas
+from tests.workflows.theatre import played_worker, skipping_time
 from tests.workflows.world import Steps
 
 TEST_SERVER = str(Path(sys.executable).parent / "temporal-test-server")

@@ -25,7 +25,7 @@ from models.states import BookingStatus
 from sandbox.stripe.server import Running as StripeSandbox
 from tests.support.shop import Shop
 from tests.workflows.saga import Saga, start
-from tests.workflows.world import SOON_SECONDS
+from tests.workflows.stage import SOON_SECONDS
 from workflows.booking import BookingWorkflow
 from workflows.contracts import BOOKINGS_QUEUE, Ended, Opened, StartBooking
 

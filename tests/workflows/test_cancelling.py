@@ -4,11 +4,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from temporalio.client import WorkflowUpdateFailedError
-from temporalio.exceptions import ApplicationError
 
 from models.states import BookingStatus, PaymentStatus, PayoutStatus, ReportedOutcome, Role, SessionStatus
-from tests.workflows.saga import PlayedSaga, Sagas
+from tests.workflows.saga import PlayedSaga, Sagas, refusal
 
 ROLES = [Role.CLIENT, Role.PROVIDER, Role.OPS]
 BEFORE_CONFIRMATION = ["open_payment", "read_payment", "close_payment", "confirm"]
@@ -35,14 +33,6 @@ async def undone(saga: PlayedSaga, role: Role) -> None:
     assert booking.payment_status in (PaymentStatus.VOIDED, PaymentStatus.REFUNDED)
     assert saga.world.captured == saga.world.refunded
     assert saga.world.transferred == []
-
-
-async def refusal(update: Awaitable[object]) -> str | None:
-    """The type with which the workflow refused."""
-    with pytest.raises(WorkflowUpdateFailedError) as refused:
-        await update
-    assert isinstance(refused.value.cause, ApplicationError)
-    return refused.value.cause.type
 
 
 @pytest.mark.parametrize("role", ROLES)

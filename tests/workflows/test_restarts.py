@@ -1,16 +1,22 @@
 """Workers and runs that end in the middle: the next one carries on from what is stored."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from models.states import BookingStatus
 from tests.workflows.conftest import TEST_SERVER
-from tests.workflows.saga import PlayedSaga, Sagas, Workers, played_worker, skipping_time
+from tests.workflows.leads import LEADS, failing
+from tests.workflows.saga import Sagas
+from tests.workflows.theatre import Workers, played_worker, skipping_time
 from tests.workflows.world import Steps
 from workflows.contracts import Step
+
+UNDONE = dict.fromkeys(
+    [Step.CLOSE_PAYMENT, Step.ASK_APPROVAL, Step.GIVE_BACK, Step.RELEASE], BookingStatus.CANCELLED
+)
+"""Where a booking does not end completed; a claim that was never noted is lost with its run."""
 
 
 @pytest.fixture
@@ -69,40 +75,23 @@ async def test_a_payment_and_the_end_of_its_window_in_one_task_mean_paid(server:
         assert "give_back" not in saga.world.steps()
 
 
-async def stopped_at(sagas: Sagas, step: Step) -> PlayedSaga:
-    """A booking that is parked at `step`, and an operator who terminates it."""
-    world = await sagas.world()
-    world.fails(step)
-    saga = await sagas.begin(world)
-    if step in (Step.GIVE_BACK, Step.RELEASE, Step.CLOSE_PAYMENT):
-        await saga.opened()
-        await saga.passes_until(world.booking.expires_at)
-    elif step in (Step.READ_PAYMENT, Step.CONFIRM):
-        await saga.paid()
-    elif step in (Step.SETTLE, Step.PAY_OUT):
-        await saga.confirmed()
-        due = world.booking.completion_due_at
-        await saga.passes_until(due if step is Step.SETTLE else due + timedelta(hours=72, seconds=1))
-    await world.reached(f"attention {step}")
-    await saga.terminated()
-    return saga
-
-
-@pytest.mark.parametrize("step", list(Step))
+@pytest.mark.parametrize("step", LEADS)
 async def test_terminated_at_any_step_a_booking_is_finished_by_its_next_run(sagas: Sagas, step: Step) -> None:
-    stopped = await stopped_at(sagas, step)
+    stopped = await failing(sagas, step)
+    await stopped.terminated()
     world = stopped.world
     again = await sagas.begin(world)
     if step in (Step.RESERVE, Step.OPEN_PAYMENT):
         await again.confirmed()
     ended = await again.ends()
     assert not world.booking.attention
-    if step in (Step.GIVE_BACK, Step.RELEASE, Step.CLOSE_PAYMENT):
-        assert (ended.status, ended.reason) == (BookingStatus.CANCELLED, "payment_timeout")
-        assert (world.captured - world.refunded, world.transferred) == (0, [])
-    else:
-        assert ended.status is BookingStatus.COMPLETED
+    if step is Step.REBALANCE:
+        assert (ended.status, world.refunded, world.books.reversed) == (BookingStatus.COMPLETED, 1000, 800)
+    elif ended.status is BookingStatus.COMPLETED:
         assert (world.captured, world.transferred) == (12_000, [9600])
+    else:
+        assert (world.captured - world.refunded, world.transferred) == (0, [])
+    assert ended.status is UNDONE.get(step, BookingStatus.COMPLETED)
 
 
 async def test_a_decision_that_was_stored_is_not_replaced_by_the_next_run(sagas: Sagas) -> None:

@@ -113,6 +113,7 @@ async def test_the_console_says_what_is_waited_for_until_when_and_what_ops_can_d
     assert f"{saga.world.booking.expires_at:%Y-%m-%d %H:%M:%S}" in details
     assert "Ops can: cancel the booking" in details
     await saga.confirmed()
+    await saga.quiet()
     assert "waiting for the session's outcome" in await saga.details()
     await saga.cancel()
     await saga.ends()
