@@ -91,7 +91,7 @@ def is_unbalanced(rows: Records, books: Books) -> bool:
     if payout is None:
         return rows.booking.status in TERMINAL_BOOKING and books.held != 0
     if payout.status in OVER:
-        return books.due != 0
+        return books.held != 0
     return payout.status in ON_THE_WAY and payout.transfer_id is not None and books.due < 0
 
 

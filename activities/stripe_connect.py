@@ -70,7 +70,8 @@ class StripeConnect:
 
     async def create_transfer(self, request: CreateTransfer, *, key: str) -> Transfer:
         """Move money to a provider's account; `source_transaction` lets it wait for the funds."""
-        params: Any = {**request.model_dump(exclude={"metadata"}), "metadata": request.tagged(key)}
+        asked = request.model_dump(exclude={"metadata"}, exclude_none=True)
+        params: Any = {**asked, "metadata": request.tagged(key)}
         return Transfer.read(await calls.write(self._v1.transfers.create_async(params, calls.once(key))))
 
     async def reversals_of(self, transfer_id: str) -> list[Reversal]:

@@ -85,12 +85,12 @@ class CreateRefund(Request):
 
 
 class CreateTransfer(Request):
-    """Move `amount` of a charge to a connected account."""
+    """Move `amount` to a connected account: of a charge, or of what is available on the platform."""
 
     amount: int
     currency: str
     destination: str
-    source_transaction: str
+    source_transaction: str | None = None
     transfer_group: str
 
 

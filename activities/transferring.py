@@ -106,7 +106,7 @@ async def _freeze(session: AsyncSession, row_id: UUID, context: Change) -> Creat
         amount=amount,
         currency=payout.currency,
         destination=destination,
-        source_transaction=await _charge_of(session, rows),
+        source_transaction=await _charge_for(session, rows, amount),
         transfer_group=transfer_group_for(context.booking_id),
         metadata={"booking_id": str(context.booking_id), "payout_id": str(payout.id)},
     )
@@ -189,9 +189,15 @@ async def _record(session: AsyncSession, row_id: UUID, made: Transfer, context: 
         await move(session, payout, PayoutStatus.PAID, context)
 
 
-async def _charge_of(session: AsyncSession, rows: Records) -> str:
-    """The charge that the money came with: a booking may have payments that were let go."""
+async def _charge_for(session: AsyncSession, rows: Records, amount: int) -> str | None:
+    """The charge that the money came with, as far as it reaches: a transfer cannot move more of it (TRAPS 23).
+
+    Beyond that the platform pays from what is available: a debt was paid that was none.
+    """
+    found = await books_of(session, rows)
+    if amount > found.captured - (found.transferred - found.reversed):
+        return None
     taken = select(Payment.charge_id).where(
         Payment.booking_id == rows.booking.id, Payment.status.in_(MONEY_TAKEN)
     )
-    return await session.scalar(taken.order_by(Payment.number.desc()).limit(1)) or ""
+    return await session.scalar(taken.order_by(Payment.number.desc()).limit(1))

@@ -59,6 +59,9 @@ class Picture:
     captured: int = 0
     refunds: tuple[int, ...] = ()
     transfers: tuple[int, ...] = ()
+    reversals: tuple[int, ...] = ()
+    bank: tuple[int, ...] = ()
+    """Payouts of the provider's account to its bank."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,15 @@ class Desk:
         refunds = [one for one in await self.control.objects("refund") if one["payment_intent"] in mine]
         group = transfer_group_for(booking_id)
         transfers = [one for one in await self.control.objects("transfer") if one["transfer_group"] == group]
+        sent = {one["id"] for one in transfers}
+        reversals = [
+            one for one in await self.control.objects("transfer_reversal") if one["transfer"] in sent
+        ]
+        bank = [
+            one
+            for one in await self.control.objects("payout")
+            if one["metadata"].get("booking_id") == str(booking_id)
+        ]
         return Picture(
             booking=booking.status,
             payment=payment.status,
@@ -248,6 +260,8 @@ class Desk:
             captured=sum(one["amount_captured"] for one in charges),
             refunds=tuple(one["amount"] for one in refunds),
             transfers=tuple(one["amount"] for one in transfers),
+            reversals=tuple(one["amount"] for one in reversals),
+            bank=tuple(one["amount"] for one in bank),
         )
 
 
