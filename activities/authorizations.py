@@ -14,7 +14,7 @@ from activities.errors import Failure, StepError, StripeFailure
 from activities.keeping import Keeping
 from activities.operations import Operations, Task
 from activities.payment_reading import PaymentReading
-from activities.payment_tasks import PaymentTasks, round_id
+from activities.payment_tasks import PaymentTasks, cycle_id
 from activities.records import Records, change, load, lock_payment
 from activities.renewal import Renewal
 from activities.standing import state
@@ -123,7 +123,7 @@ class AuthorizationActivities(AuthorizationSteps):
         async def record(session: AsyncSession, _: Intent) -> None:
             await _replanned(session, payment, context)
 
-        return Task(self._writes.cancel, payment.booking_id, round_id(payment), freeze, record)
+        return Task(self._writes.cancel, payment.booking_id, cycle_id(payment), freeze, record)
 
     async def _taken_already(self, rows: Records, failure: StripeFailure, context: Change) -> None:
         """Somebody captured it meanwhile: there is nothing left to let go of."""
@@ -160,7 +160,7 @@ def _ending(rows: Records, step: Do) -> bool:
 
 def _stands(row: Payment, payment: Payment) -> bool:
     """It is still this round's authorization."""
-    return row.round == payment.round and row.status is PaymentStatus.AUTHORIZED
+    return row.cycle == payment.cycle and row.status is PaymentStatus.AUTHORIZED
 
 
 async def _refused(session: AsyncSession, payment: Payment, context: Change) -> None:
@@ -191,6 +191,6 @@ async def _replanned(session: AsyncSession, payment: Payment, context: Change) -
             renew_at=None,
             authorize_at=clock.authorize_at(rows.policy, rows.session.starts_at, context.at),
             fix_by=None,
-            round=row.round + 1,
+            cycle=row.cycle + 1,
             replan=False,
         )

@@ -36,9 +36,9 @@ from models.transitions import Change, move
 UNPAID = frozenset({PaymentStatus.PENDING, PaymentStatus.SAVED})
 
 
-def round_id(payment: Payment) -> UUID:
+def cycle_id(payment: Payment) -> UUID:
     """The row that the operations of the payment's present intent belong to."""
-    return payment.id if payment.round == 1 else row_id_for(payment.id, "round", payment.round)
+    return payment.id if payment.cycle == 1 else row_id_for(payment.id, "cycle", payment.cycle)
 
 
 def metadata_of(booking: Booking) -> dict[str, str]:
@@ -100,16 +100,16 @@ class PaymentTasks:
 
         async def freeze(session: AsyncSession) -> CreateIntent | None:
             row = await lock_payment(session, booking.id, payment.id)
-            if row.status not in UNPAID or row.round != payment.round:
+            if row.status not in UNPAID or row.cycle != payment.cycle:
                 return None
             return intent_request(rows, await customer_of(session, booking))
 
         async def record(session: AsyncSession, intent: Intent) -> None:
             row = await lock_payment(session, booking.id, payment.id)
-            if row.round == payment.round:
+            if row.cycle == payment.cycle:
                 row.payment_intent_id = intent.id
 
-        return Task(self.writes.intent, booking.id, round_id(payment), freeze, record)
+        return Task(self.writes.intent, booking.id, cycle_id(payment), freeze, record)
 
     # --- authorizing, capturing, letting go -----------------------------------------------------
 
@@ -129,7 +129,7 @@ class PaymentTasks:
         async def record(session: AsyncSession, intent: Intent) -> None:
             await bookkeeping.record_intent(session, payment.id, intent, context)
 
-        return Task(self.writes.confirm, payment.booking_id, round_id(payment), freeze, record)
+        return Task(self.writes.confirm, payment.booking_id, cycle_id(payment), freeze, record)
 
     def capture(
         self, payment: Payment, amount: int, context: Change, then: bookkeeping.Then
@@ -143,7 +143,7 @@ class PaymentTasks:
             await bookkeeping.record_intent(session, payment.id, intent, context)
             await then(session, context)
 
-        return Task(self.writes.capture, payment.booking_id, round_id(payment), freeze, record)
+        return Task(self.writes.capture, payment.booking_id, cycle_id(payment), freeze, record)
 
     def cancel(self, payment: Payment, context: Change, then: bookkeeping.Then) -> Task[CancelIntent, Intent]:
         """Cancel the intent; a payment that has none is voided by us alone."""
@@ -159,7 +159,7 @@ class PaymentTasks:
             await bookkeeping.record_intent(session, payment.id, intent, context)
             await then(session, context)
 
-        return Task(self.writes.cancel, payment.booking_id, round_id(payment), freeze, record)
+        return Task(self.writes.cancel, payment.booking_id, cycle_id(payment), freeze, record)
 
     def cancel_setup(self, payment: Payment, context: Change) -> Task[CancelSetup, Setup]:
         """Cancel a SetupIntent that no card was given to."""

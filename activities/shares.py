@@ -31,10 +31,13 @@ async def follow(session: AsyncSession, rows: Records, context: Change) -> None:
     payout = rows.payout
     if payout is None:
         await _bear(session, rows)
-    if payout is None or not is_coming(payout):
+    if payout is None or not (is_coming(payout) or payout.transfer_id):
         return
+    # After the transfer too: what people are shown is what is kept now, and `rebalance` moves the difference.
     division = (await books_of(session, rows)).division
     payout.amount, payout.platform_fee = division.provider_share, division.platform_fee
+    if not is_coming(payout):
+        return
     if await has_open_dispute(session, rows.booking.id):
         await freeze(session, payout, context)
     elif division.provider_share == 0:

@@ -44,7 +44,7 @@ class Payment(Timestamped, Base):
     """Until when the client may repair a card that was refused off session."""
     replan: Mapped[bool] = mapped_column(default=False, server_default=false())
     """The booking was moved beyond its authorization: let it go, keep the card."""
-    round: Mapped[int] = mapped_column(default=1, server_default="1")
+    cycle: Mapped[int] = mapped_column(default=1, server_default="1")
     """Counts the intents of a payment that was re-planned; the operations' row id follows from it."""
 
 

@@ -49,7 +49,7 @@ async def _change(desk: Desk, statement: Update) -> None:
 async def replan(desk: Desk, booking_id: UUID) -> None:
     """As after a re-plan: the card is kept, and only an operation remembers the intent."""
     await change_payment(
-        desk, booking_id, status=PaymentStatus.SAVED, payment_intent_id=None, charge_id=None, round=2
+        desk, booking_id, status=PaymentStatus.SAVED, payment_intent_id=None, charge_id=None, cycle=2
     )
 
 

@@ -165,7 +165,7 @@ async def test_a_replanned_payment_keeps_its_card_for_the_new_day(desk: Desk) ->
     before = await desk.payment(booking_id)
     state = await desk.activities().authorizations.replan_payment(do(booking_id))
     payment = await desk.payment(booking_id)
-    assert (payment.round, payment.payment_intent_id, payment.charge_id) == (2, None, None)
+    assert (payment.cycle, payment.payment_intent_id, payment.charge_id) == (2, None, None)
     assert (payment.capture_before, payment.renew_at, payment.replan) == (None, None, False)
     assert payment.payment_method_id == before.payment_method_id
     assert state.authorize_at == state.starts_at - timedelta(hours=48)

@@ -18,8 +18,16 @@ BELOW: dict[str, frozenset[str]] = {
     "settings": frozenset({"models"}),
     "observability": frozenset(),
 }
-PURE_MODELS = frozenset({"models.states", "models.money", "models.policy"})
-SHARED_WORKFLOWS = frozenset({"workflows.contracts", "workflows.steps", "workflows.policies"})
+PURE_MODELS = frozenset({"models.keys", "models.states", "models.money", "models.policy"})
+SHARED_WORKFLOWS = frozenset(
+    {
+        "workflows.contracts",
+        "workflows.followups",
+        "workflows.orders",
+        "workflows.policies",
+        "workflows.steps",
+    }
+)
 OUTSIDE_OF_WORKFLOWS = frozenset(
     {
         "sqlalchemy",
@@ -33,7 +41,7 @@ OUTSIDE_OF_WORKFLOWS = frozenset(
         "prometheus_client",
     }
 )
-PURE = sorted(PURE_MODELS | {"models.availability", "models.keys"})
+PURE = sorted(PURE_MODELS | {"models.availability", "models.books", "models.clock", "models.announcements"})
 
 
 def first_party(module: Module) -> set[str]:

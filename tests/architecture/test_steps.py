@@ -6,10 +6,16 @@ from typing import Any, get_type_hints
 import pytest
 from temporalio import activity
 
+from activities.authorizations import AuthorizationActivities
 from activities.bookings import BookingActivities
+from activities.classes import ClassActivities
+from activities.holds import HoldActivities
+from activities.oversight import OversightActivities
 from activities.payments import PaymentActivities
 from activities.payouts import PayoutActivities
+from activities.refunds import RefundActivities
 from activities.relay import RelayActivities
+from activities.settlements import SettlementActivities
 from activities.wiring import Activities
 from workflows import calls, steps
 from workflows.contracts import Message
@@ -17,7 +23,13 @@ from workflows.contracts import Message
 IMPLEMENTED: dict[type[Any], type[Any]] = {
     steps.BookingSteps: BookingActivities,
     steps.PaymentSteps: PaymentActivities,
+    steps.AuthorizationSteps: AuthorizationActivities,
+    steps.RefundSteps: RefundActivities,
+    steps.HoldSteps: HoldActivities,
     steps.PayoutSteps: PayoutActivities,
+    steps.SettlementSteps: SettlementActivities,
+    steps.ClassSteps: ClassActivities,
+    steps.OversightSteps: OversightActivities,
     steps.RelaySteps: RelayActivities,
 }
 
@@ -71,5 +83,5 @@ def test_every_step_is_registered_once_on_the_queue_that_the_saga_calls_it_on(ac
     assert set(wired) == {name for _, name in EACH}
     assert len(activities.on_bookings_queue) + len(activities.on_stripe_queue) == len(EACH)
     for name, queue in wired.items():
-        local = name in calls.LOCAL or name == "relay_inbox"
+        local = name in calls.LOCAL or name in {"relay_inbox", "close_class"}
         assert queue == ("bookings" if local else "stripe"), name

@@ -384,7 +384,7 @@ def upgrade() -> None:
     op.add_column(
         "payments", sa.Column("replan", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
-    op.add_column("payments", sa.Column("round", sa.Integer(), server_default="1", nullable=False))
+    op.add_column("payments", sa.Column("cycle", sa.Integer(), server_default="1", nullable=False))
     op.create_unique_constraint(op.f("uq_payments_setup_intent_id"), "payments", ["setup_intent_id"])
     op.add_column("payouts", sa.Column("debt_netted", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("payouts", sa.Column("frozen_seconds", sa.Integer(), nullable=True))
@@ -429,7 +429,7 @@ def downgrade() -> None:
     op.drop_column("payouts", "frozen_seconds")
     op.drop_column("payouts", "debt_netted")
     op.drop_constraint(op.f("uq_payments_setup_intent_id"), "payments", type_="unique")
-    op.drop_column("payments", "round")
+    op.drop_column("payments", "cycle")
     op.drop_column("payments", "replan")
     op.drop_column("payments", "fix_by")
     op.drop_column("payments", "authorize_at")
