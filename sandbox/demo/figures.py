@@ -119,7 +119,7 @@ def _refunded(refunds: Iterable[stripe.Refund]) -> Iterator[Moved]:
         # Letting an authorization go may show as a refund too: it moves no balance, so it is no money.
         if refund.status == "pending" or refund.balance_transaction:
             yield "refund", refund.id, -refund.amount
-        if refund.failure_balance_transaction:
+        if getattr(refund, "failure_balance_transaction", None):
             yield "refund_failure", refund.id, refund.amount
 
 

@@ -35,11 +35,11 @@ class Pace:
     payout_hold: timedelta = timedelta(seconds=3)
     long_hold: timedelta = timedelta(minutes=5)
     """For whoever has something to say during the hold; it is released when all is said."""
-    silent_for: timedelta = timedelta(seconds=8)
+    silent_for: timedelta = timedelta(seconds=10)
     """How much of the silent session is still to come when it is booked; sessions last a minute, at least."""
-    ahead: timedelta = timedelta(seconds=8)
+    ahead: timedelta = timedelta(seconds=10)
     """How far off a session is that has to be in the future first, and to take place then."""
-    short_authorization: timedelta = timedelta(seconds=12)
+    short_authorization: timedelta = timedelta(seconds=16)
     """For whom the card network's patience ends."""
     patience: float = 30.0
     """Seconds that any one thing may take, beyond the windows above."""
@@ -150,7 +150,7 @@ class Stage:
     async def starts(self, booking: Json) -> None:
         """Wait for the session's start."""
         starts_at = datetime.fromisoformat(booking["session"]["starts_at"])
-        within = 2 * self.pace.ahead
+        within = 3 * self.pace.ahead
         await self.until(booking, lambda _: datetime.now(UTC) > starts_at, "the session to start", within)
 
     async def take_place(self, booking: Json) -> Json:

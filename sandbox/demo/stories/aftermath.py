@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from models.keys import APP, stray_id_for
-from sandbox.asking import Json
+from sandbox.asking import Json, Refused
 from sandbox.demo.scenario import HALF, Ending, Scenario, alone
 from sandbox.demo.stage import PRICE, Stage
 from sandbox.demo.stories.booking import PAID
@@ -109,9 +109,20 @@ async def paid_late(stage: Stage) -> tuple[Json, ...]:
     """A payment for a booking that nobody paid in time: the slot is still free, so it is a booking after all."""
     ended = await _nobody_paid(stage)
     retaken = {"id": str(stray_id_for(await _pay_all_the_same(stage, ended)))}
+    await stage.look(lambda: _exists(stage, retaken), "a booking to be made of it")
     await stage.until(retaken, has_status("CONFIRMED"), "the slot to be taken again")
     await stage.cancel(retaken)
     return ended, await stage.ended(retaken, "the authorization to be released")
+
+
+async def _exists(stage: Stage, booking: Json) -> bool:
+    try:
+        await stage.client.see(booking["id"])
+    except Refused as refusal:
+        if refusal.code not in ("not_found", "booking_not_ready"):
+            raise
+        return False
+    return True
 
 
 async def paid_in_vain(stage: Stage) -> Json:
@@ -143,7 +154,6 @@ async def _pay_all_the_same(stage: Stage, booking: Json) -> str:
         "customer": str(first.customer),
         "capture_method": "manual",
         "payment_method": GOOD_CARD,
-        "payment_method_types": ["card"],
         "confirm": True,
         "metadata": {"app": APP, "booking_id": booking["id"]},
     }

@@ -5,7 +5,7 @@ from typing import Final
 
 from sandbox.asking import Json
 from sandbox.demo.scenario import HALF, Ending, Scenario, alone
-from sandbox.demo.stage import PRICE, SESSION, Stage
+from sandbox.demo.stage import PRICE, SESSION, Stage, at
 from sandbox.person import REFUSED_CARD, has_status
 
 TIERS: Final = [
@@ -56,11 +56,13 @@ async def silence(stage: Stage) -> Json:
 
 
 async def approved(stage: Stage) -> Json:
-    """The provider wants to be asked, says yes, and the session takes place."""
-    booking = await stage.booked(stage.pace.ahead, approval="provider")
+    """The provider wants to be asked, says yes, and would rather have it over at once."""
+    booking = await stage.booked(timedelta(days=1), approval="provider")
     stage.say("the provider accepts")
     await stage.provider.tell(booking["id"], "approve")
-    await stage.take_place(booking)
+    stage.say("the provider moves the session to a moment from now")
+    moved = await stage.provider.reschedule(booking["id"], at(stage.pace.ahead))
+    await stage.take_place(moved)
     return await stage.ended(booking, "the money to be captured")
 
 
@@ -133,7 +135,7 @@ async def _a_full_class(stage: Stage, starts_in: timedelta) -> tuple[Json, Json,
 
 async def class_held(stage: Stage) -> tuple[Json, ...]:
     """A class takes place: its provider says so once, and every seat in it is settled."""
-    session, *seats = await _a_full_class(stage, stage.pace.ahead)
+    session, *seats = await _a_full_class(stage, 3 * stage.pace.ahead)
     await stage.starts(seats[0])
     stage.say("the provider says that the class was held")
     await stage.provider.post(f"/api/sessions/{session['id']}/complete")
