@@ -27,9 +27,9 @@ async def give_back(
     request_id = sagas.update_id("refund", caller.subject, booking_id, key or str(uuid4()))
     record = await find(deps, booking_id, caller)
     refund = await _refund(deps, record, request_id)
-    if refund is not None:
-        if amount not in {None, refund.amount}:
-            raise Problem(Code.IDEMPOTENCY_KEY_REUSED, booking_id=booking_id)
+    if refund is not None and amount not in {None, refund.amount}:
+        raise Problem(Code.IDEMPOTENCY_KEY_REUSED, booking_id=booking_id)
+    if _on_its_way(refund):
         return Told(record)
     await _check(deps, record)
     order = RefundOrder(actor=actor_of(caller), request_id=request_id, amount=amount)
@@ -48,7 +48,12 @@ async def give_back(
         afterwards,
         key=request_id,
     )
-    return Told(told.record, answered=await _refund(deps, told.record, request_id) is not None)
+    return Told(told.record, answered=_on_its_way(await _refund(deps, told.record, request_id)))
+
+
+def _on_its_way(refund: Refund | None) -> bool:
+    """Whether Stripe has it; before that its step may be parked."""
+    return refund is not None and refund.refund_id is not None
 
 
 async def _refund(deps: Dependencies, record: queries.BookingRecord, request_id: str) -> Refund | None:
