@@ -1,35 +1,36 @@
 """The provider's share: from the ledger, once, and never given up (DESIGN section 5)."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.errors import RETRYABLE, Failure, PaymentMismatch, StepError, StripeFailure
-from models import ledger
+from activities.errors import RETRYABLE, Failure, StepError, StripeFailure
 from models.keys import transfer_group_for
-from models.ledger import JournalKind
-from models.payments import Payment
-from models.states import OperationState, PaymentStatus, PayoutStatus
-from models.transitions import Change, move
+from models.ledger import JournalKind, LedgerEntry
+from models.payments import ProviderTransfer
+from models.states import OperationState, PayoutStatus
+from tests.activities.afterwards import (
+    audited,
+    in_dashboard,
+    mirrored,
+    payout_of,
+    rows_of,
+    swap_account,
+    transfers_of,
+)
 from tests.activities.desk import Desk, do, now
 from tests.activities.money_steps import PAY_OUT, PRICE, SHARE
 
+REFUSED = "insufficient_capabilities_for_transfer"
+
 
 async def refund_during_the_hold(desk: Desk, booking_id: UUID, amount: int) -> None:
-    """Held money goes back to the client, at Stripe and on our books."""
-    intent = await desk.intent_id(booking_id)
-    made = await desk.sdk.v1.refunds.create_async({"payment_intent": intent, "amount": amount})
-    journal = ledger.entries(JournalKind.REFUND, booking_id, "eur", ledger.refund(amount), made.id)
-    target = PaymentStatus.REFUNDED if amount == PRICE else PaymentStatus.PARTIALLY_REFUNDED
-
-    async def record(session: AsyncSession) -> None:
-        payment = (await session.scalars(select(Payment).where(Payment.booking_id == booking_id))).one()
-        await move(session, payment, target, Change(booking_id, now()), amount_refunded=amount)
-        session.add_all(journal)
-
-    await desk.database.run(record)
+    """Held money goes back to the client, and our books know it."""
+    await in_dashboard(desk, booking_id, amount)
+    await mirrored(desk, booking_id)
 
 
 async def account_of(desk: Desk) -> str:
@@ -73,24 +74,76 @@ async def test_a_provider_that_cannot_be_paid_blocks_the_payout_until_it_can(des
     booking_id = await PAY_OUT.prepare(desk)
     account = await account_of(desk)
     await desk.control.ask("POST", f"/accounts/{account}", transfers="inactive")
-    for _ in range(2):
-        with pytest.raises(StripeFailure) as blocked:
-            await PAY_OUT.act(desk.activities(), booking_id)
-        assert blocked.value.failure is Failure.PROVIDER_NOT_PAYABLE
-        assert blocked.value.failure not in RETRYABLE
-        assert (await desk.picture(booking_id)).payout == "BLOCKED"
+    first, later = now(), now() + timedelta(days=1)
+    for at in (first, later):
+        state = await desk.activities().payouts.pay_out(do(booking_id, at=at))
+        assert (state.payout_status, state.at_bank) == (PayoutStatus.BLOCKED, False)
+        assert state.escalate_at == first + timedelta(days=3)
+    assert await desk.operations(booking_id, "transfer") == []
     await desk.control.ask("POST", f"/accounts/{account}", transfers="active")
     await PAY_OUT.act(desk.activities(), booking_id)
     assert await desk.picture(booking_id) == PAY_OUT.ends
+    assert (await payout_of(desk, booking_id)).blocked_at is None
 
 
 async def test_a_provider_that_left_blocks_the_payout(desk: Desk) -> None:
     booking_id = await PAY_OUT.prepare(desk)
     await desk.control.ask("POST", f"/accounts/{await account_of(desk)}", deauthorized=True)
-    with pytest.raises(StripeFailure) as blocked:
-        await PAY_OUT.act(desk.activities(), booking_id)
-    assert blocked.value.failure is Failure.PROVIDER_NOT_PAYABLE
-    assert (await desk.picture(booking_id)).payout == "BLOCKED"
+    state = await desk.activities().payouts.pay_out(do(booking_id))
+    assert state.payout_status is PayoutStatus.BLOCKED
+
+
+async def test_a_provider_without_an_account_blocks_the_payout_until_it_has_one(desk: Desk) -> None:
+    shop = await desk.shop(amount=PRICE)
+    booking_id = await desk.earned(shop)
+    await swap_account(desk, shop, None)
+    state = await desk.activities().payouts.pay_out(do(booking_id))
+    assert state.payout_status is PayoutStatus.BLOCKED
+    await swap_account(desk, shop, shop.account_id)
+    await PAY_OUT.act(desk.activities(), booking_id)
+    assert await desk.picture(booking_id) == PAY_OUT.ends
+
+
+async def test_a_provider_that_turns_out_to_be_restricted_is_blocked_by_stripes_word(desk: Desk) -> None:
+    booking_id = await PAY_OUT.prepare(desk)
+    await desk.control.fault("fail_before", PAY_OUT.path, times=2, status=400, code=REFUSED)
+    state = await desk.activities().payouts.pay_out(do(booking_id))
+    assert state.payout_status is PayoutStatus.BLOCKED
+    assert (await desk.picture(booking_id)).transfers == ()
+    await audited(desk, booking_id)
+    await PAY_OUT.act(desk.activities(), booking_id)
+    assert await desk.picture(booking_id) == PAY_OUT.ends
+
+
+async def test_an_account_that_was_swapped_gets_the_money_of_the_one_that_was_refused(desk: Desk) -> None:
+    shop, other = await desk.shop(amount=PRICE), await desk.shop(amount=PRICE)
+    booking_id = await desk.earned(shop)
+    await desk.control.fault("fail_before", PAY_OUT.path, status=400, code="balance_insufficient")
+    with pytest.raises(StripeFailure):
+        await desk.activities().payouts.pay_out(do(booking_id))
+    await desk.control.ask("POST", f"/accounts/{shop.account_id}", deauthorized=True)
+    await swap_account(desk, other, None)
+    await swap_account(desk, shop, other.account_id)
+    state = await desk.activities().payouts.pay_out(do(booking_id))
+    assert state.payout_status is PayoutStatus.PAID
+    (transfer,) = await transfers_of(desk, booking_id)
+    (row,) = await rows_of(desk, ProviderTransfer, booking_id)
+    assert transfer["destination"] == row.destination == other.account_id
+    await audited(desk, booking_id)
+
+
+async def test_an_answer_that_was_lost_is_looked_up_before_a_swapped_account_counts(desk: Desk) -> None:
+    shop, other = await desk.shop(amount=PRICE), await desk.shop(amount=PRICE)
+    booking_id = await desk.earned(shop)
+    await desk.control.fault("reset_after", PAY_OUT.path)
+    with pytest.raises(StripeFailure):
+        await desk.activities().payouts.pay_out(do(booking_id))
+    await swap_account(desk, other, None)
+    await swap_account(desk, shop, other.account_id)
+    await PAY_OUT.act(desk.activities(), booking_id)
+    (transfer,) = await transfers_of(desk, booking_id)
+    assert transfer["destination"] == shop.account_id
+    await audited(desk, booking_id)
 
 
 async def test_an_empty_balance_is_waited_for_under_a_new_key(desk: Desk) -> None:
@@ -137,14 +190,32 @@ async def test_a_refund_after_a_lost_answer_does_not_change_what_was_asked(desk:
     assert after.request["amount"] == SHARE
 
 
-async def test_a_refund_that_our_books_do_not_know_stops_the_payout(desk: Desk) -> None:
+async def test_a_refund_that_our_books_do_not_know_is_read_before_the_payout(desk: Desk) -> None:
     booking_id = await PAY_OUT.prepare(desk)
-    intent = await desk.intent_id(booking_id)
-    await desk.sdk.v1.refunds.create_async({"payment_intent": intent, "amount": 100})
-    with pytest.raises(PaymentMismatch):
-        await PAY_OUT.act(desk.activities(), booking_id)
+    await in_dashboard(desk, booking_id, 2_000)
+    await PAY_OUT.act(desk.activities(), booking_id)
     picture = await desk.picture(booking_id)
-    assert (picture.payout, picture.transfers) == ("HELD", ())
+    assert (picture.payout, picture.transfers) == ("PAID", (8_000,))
+    await audited(desk, booking_id)
+
+
+async def test_a_transfer_that_version_0_1_0_had_frozen_is_recorded_with_its_allocation(desk: Desk) -> None:
+    booking_id = await PAY_OUT.prepare(desk)
+    await desk.control.fault("reset_after", PAY_OUT.path)
+    with pytest.raises(StripeFailure):
+        await desk.activities().payouts.pay_out(do(booking_id))
+
+    async def as_it_was(session: AsyncSession) -> None:
+        await session.execute(delete(ProviderTransfer).where(ProviderTransfer.booking_id == booking_id))
+        await session.execute(text("ALTER TABLE ledger_entries DISABLE TRIGGER USER"))
+        allocated = LedgerEntry.booking_id == booking_id, LedgerEntry.kind == JournalKind.ALLOCATION
+        await session.execute(delete(LedgerEntry).where(*allocated))
+        await session.execute(text("ALTER TABLE ledger_entries ENABLE TRIGGER USER"))
+
+    await desk.database.run(as_it_was)
+    await PAY_OUT.act(desk.activities(), booking_id)
+    assert await desk.picture(booking_id) == PAY_OUT.ends
+    await audited(desk, booking_id)
 
 
 async def transferred_by_hand(desk: Desk, booking_id: UUID, amount: int) -> str:
