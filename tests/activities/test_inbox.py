@@ -277,7 +277,9 @@ async def test_attempts_back_off_from_a_second_to_ten_minutes(counter: Desk, inb
         due = func.extract("epoch", StripeEvent.next_attempt_at - func.clock_timestamp())
         left = select(func.round(due)).where(StripeEvent.id == event.id)
         delays.append(await number(counter.database, left))
-    assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]
+    wanted = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]
+    # A busy machine may take its time between writing and looking.
+    assert all(late in range(5) for late in (want - left for want, left in zip(wanted, delays, strict=True)))
 
 
 async def test_an_event_that_was_never_stored_cannot_be_delivered(inbox: Inbox) -> None:
