@@ -75,15 +75,16 @@ class Attending(Conversation):
     def _deadline(self) -> Deadline:
         """The nearest: one timer at a time."""
         booking = self._booking
-        deadlines = [Deadline(booking.completion_due_at, "the session's outcome")]
+        awaited, until = "the session's outcome", booking.completion_due_at
         if self._contradicted:  # silence decides nothing between two who have spoken
-            deadlines = [Deadline(workflow.now() + JUDGING_LOOK, "ops to decide between two reports")]
+            awaited, until = "ops to decide between two reports", workflow.now() + JUDGING_LOOK
+        deadlines = [Deadline(until, awaited)]
         if booking.fix_by:
             deadlines.append(Deadline(booking.fix_by, "the client to fix the payment", Step.CLOSE_PAYMENT))
         elif booking.authorize_at:
             deadlines.append(Deadline(booking.authorize_at, "the day to charge the card", Step.AUTHORIZE))
         if booking.renew_at:
-            deadlines.append(Deadline(booking.renew_at, "the outcome", Step.RENEW))
+            deadlines.append(Deadline(booking.renew_at, awaited, Step.RENEW))
         return min(deadlines, key=lambda deadline: deadline.at)
 
     async def _keep_time(self, step: Step) -> None:

@@ -155,9 +155,9 @@ class Purse(Rows):
 
     def _refund_all_but(self, keep: int) -> bool:
         self.enter(captured=self.captured or PRICE)
-        surplus = self.books.kept - keep
-        if surplus > 0 and self.booking.disputed:
+        if self.captured - self.refunded > keep and self.booking.disputed:
             raise broken("DisputeOpen")
+        surplus = self.books.kept - keep
         if surplus > 0:
             self.outside.refunded += surplus
             self.catch_up()
