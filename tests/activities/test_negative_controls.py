@@ -63,7 +63,11 @@ async def test_without_the_look_up_a_forgotten_key_makes_a_second_object(desk: D
     assert objects(harmed) == objects(step.ends) + 1
 
 
-@pytest.mark.parametrize("step", CREATING, ids=lambda step: step.name)
+# A refund under a drawn key is seen and mirrored before the next one is made.
+UNSEEN = [step for step in CREATING if step is not REFUND]
+
+
+@pytest.mark.parametrize("step", UNSEEN, ids=lambda step: step.name)
 async def test_a_key_that_is_drawn_and_not_derived_makes_a_second_object(desk: Desk, step: MoneyStep) -> None:
     harmed = await lose_an_answer(desk, step, drawing_keys)
     assert objects(harmed) == objects(step.ends) + 1
