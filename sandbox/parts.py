@@ -39,15 +39,16 @@ def http_probe(*urls: str) -> Probe:
     return ready
 
 
-def port_probe(port: int) -> Probe:
-    """Return a probe that is satisfied when somebody listens on the port."""
+def port_probe(*ports: int) -> Probe:
+    """Return a probe that is satisfied when somebody listens on every port."""
 
     async def ready() -> bool:
-        try:
-            _, writer = await asyncio.open_connection(HOST, port)
-        except OSError:
-            return False
-        writer.close()
+        for port in ports:
+            try:
+                _, writer = await asyncio.open_connection(HOST, port)
+            except OSError:
+                return False
+            writer.close()
         return True
 
     return ready
@@ -168,7 +169,8 @@ class Parts:
             "--database",
             str(self.run_dir / "mail.sqlite"),
         ]
-        return self._child("mail", argv, http_probe(f"{self.mail_url}/messages"))
+        # Reading its messages would take the longer the more there are.
+        return self._child("mail", argv, port_probe(self.ports["MAIL_PORT"], self.ports["MAIL_HTTP_PORT"]))
 
     def worker(self) -> Child:
         """Return the worker; it answers on its metrics port once it is up."""

@@ -22,7 +22,7 @@ from sandbox.demo.scenarios import SCENARIOS
 from sandbox.demo.stage import CURRENCY, Pace
 from sandbox.errors import SandboxError
 
-PATIENCE: Final = 110.0
+PATIENCE: Final = 240.0
 """Seconds that everything together may take once the stack is there."""
 
 FILE_WIDTH: Final = 120

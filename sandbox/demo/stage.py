@@ -41,7 +41,7 @@ class Pace:
     """How far off a session is that has to be in the future first, and to take place then."""
     short_authorization: timedelta = timedelta(seconds=16)
     """For whom the card network's patience ends."""
-    patience: float = 30.0
+    patience: float = 60.0
     """Seconds that any one thing may take, beyond the windows above."""
 
 

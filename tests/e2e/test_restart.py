@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.client import Json
+from sandbox.asking import Json
 from sandbox.demo import figures
 from sandbox.demo.audit import findings
 from sandbox.demo.stage import Pace, Stage
