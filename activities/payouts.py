@@ -17,6 +17,7 @@ from activities.stripe_writes import StripeWrites
 from activities.transferring import block, is_in_doubt, is_payable, next_transfer_id, transfer_task
 from models.catalogue import Provider
 from models.database import Database
+from models.states import PayoutStatus
 from models.transitions import Change
 from workflows.contracts import SYSTEM, BookingState, Do
 from workflows.steps import PayoutSteps
@@ -109,8 +110,10 @@ class PayoutActivities(PayoutSteps):
         await self._mirror.bring(change(step.booking_id, step.at))
         if step.waive is not None:
             await self._rebalancing.waive(context)
-        if further := await self._rebalancing.bring(context, insist=step.insist is not None):
-            await self._transfers.make(further, context)
+        further = await self._rebalancing.bring(context, insist=step.insist is not None)
+        # A transfer that is on its way already, its answer lost, is carried on with.
+        if row_id := further or await self._database.run(lambda session: _begun(session, step.booking_id)):
+            await self._transfers.make(row_id, context)
         return await self._state(step.booking_id)
 
     async def _state(self, booking_id: UUID) -> BookingState:
@@ -121,6 +124,15 @@ async def _next(session: AsyncSession, booking_id: UUID) -> UUID | None:
     """The transfer that is to be made now, if one is."""
     payout = (await load(session, booking_id)).payout
     return await next_transfer_id(session, payout) if payout and is_payable(payout) else None
+
+
+async def _begun(session: AsyncSession, booking_id: UUID) -> UUID | None:
+    """The further transfer that an earlier run has begun."""
+    payout = (await load(session, booking_id)).payout
+    if payout is None or payout.status is not PayoutStatus.PROCESSING or payout.transfer_id is not None:
+        return None
+    row_id = await next_transfer_id(session, payout)
+    return row_id if row_id != payout.id else None
 
 
 async def _account_of(session: AsyncSession, booking_id: UUID) -> str | None:

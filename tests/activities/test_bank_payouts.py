@@ -3,9 +3,11 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.errors import Failure, StepError
 from models.payments import BankPayout
@@ -153,6 +155,22 @@ async def test_two_bookings_of_one_account_go_to_the_bank_one_after_the_other(de
     await sent(desk, sender)
     await sent(desk, waiter)
     assert (await desk.picture(waiter)).bank == (SHARE,)
+
+
+async def test_without_the_lock_the_database_still_lets_one_payout_of_an_account_wait_for_its_bank(
+    desk: Desk,
+) -> None:
+    booking_id = await transferred(desk)
+    await sent(desk, booking_id)
+    (attempt,) = await attempts(desk, booking_id)
+    values = {column.key: getattr(attempt, column.key) for column in BankPayout.__table__.columns}
+    rival = BankPayout(**(values | {"id": uuid4(), "number": 2, "stripe_payout_id": None}))
+
+    async def slip_in(session: AsyncSession) -> None:
+        session.add(rival)
+
+    with pytest.raises(IntegrityError, match="uq_bank_payouts_pending"):
+        await desk.database.run(slip_in)
 
 
 async def test_a_refund_before_the_bank_has_it_sends_only_what_is_left(desk: Desk) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from activities.errors import RETRYABLE, StepError
 from tests.activities.desk import Desk
+from tests.activities.later_steps import LATER_STEPS
 from tests.activities.money_steps import MONEY_STEPS, MoneyStep
 from tests.activities.tripwire import Killed, MortalDatabase, Tripwire
 
-each_step = pytest.mark.parametrize("step", MONEY_STEPS, ids=lambda step: step.name)
+each_step = pytest.mark.parametrize("step", MONEY_STEPS + LATER_STEPS, ids=lambda step: step.name)
 A_DAY_AND_AN_HOUR = 25 * 3600
 
 
@@ -27,6 +28,7 @@ async def killed_at(boundary: int, step: MoneyStep, desk: Desk, booking_id: UUID
     return False, tripwire.crossed
 
 
+@pytest.mark.timeout(300)  # a booking of its own for every boundary, of which some steps have a dozen
 @each_step
 async def test_a_step_killed_at_any_boundary_is_finished_once_by_the_next_run(
     desk: Desk, step: MoneyStep

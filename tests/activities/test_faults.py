@@ -12,6 +12,7 @@ from models.states import OperationState
 from sandbox.stripe.server import Running
 from tests.activities import money_steps
 from tests.activities.desk import Desk, do
+from tests.activities.later_steps import LATER_STEPS
 from tests.activities.money_steps import MONEY_STEPS, PAY_OUT, MoneyStep
 from tests.sandbox.stripe.conftest import until
 
@@ -39,7 +40,7 @@ ANSWER_LOST = [
     Fault("malformed", {}, Failure.STRIPE_INDETERMINATE),
 ]
 
-each_step = pytest.mark.parametrize("step", MONEY_STEPS, ids=lambda step: step.name)
+each_step = pytest.mark.parametrize("step", MONEY_STEPS + LATER_STEPS, ids=lambda step: step.name)
 
 
 def on(step: MoneyStep, booking_id: UUID) -> dict[str, str]:

@@ -9,6 +9,7 @@ from activities.errors import Failure, StripeFailure
 from activities.operations import ABSENCE
 from models.states import OperationState
 from tests.activities.desk import Desk, do, now
+from tests.activities.later_steps import LATER_STEPS
 from tests.activities.money_steps import MONEY_STEPS, PAY_OUT, MoneyStep
 
 
@@ -31,7 +32,7 @@ async def store_a_500(desk: Desk, step: MoneyStep, booking_id: UUID, *, acted: b
 
 
 # A refusal leaves nothing that could be looked up: it is asked for again under a second key.
-FOUND = [step for step in MONEY_STEPS if step.leaves is OperationState.SUCCEEDED]
+FOUND = [step for step in MONEY_STEPS + LATER_STEPS if step.leaves is OperationState.SUCCEEDED]
 
 
 @pytest.mark.parametrize("step", FOUND, ids=lambda step: step.name)
@@ -75,7 +76,7 @@ async def test_a_stored_500_needs_two_empty_look_ups_a_minute_apart_before_a_new
     assert attempts[0].key != attempts[1].key
 
 
-@pytest.mark.parametrize("step", MONEY_STEPS, ids=lambda step: step.name)
+@pytest.mark.parametrize("step", MONEY_STEPS + LATER_STEPS, ids=lambda step: step.name)
 async def test_after_a_stored_500_every_step_comes_to_its_end_under_a_second_key(
     desk: Desk, step: MoneyStep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
