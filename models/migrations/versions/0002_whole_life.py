@@ -35,6 +35,13 @@ FROM payouts
 WHERE transfer_id IS NOT NULL
 """
 
+# As `clock.renew_at` has it; the payment is about as old as its authorization.
+AUTHORIZATIONS_SO_FAR = """
+UPDATE payments
+SET renew_at = capture_before - least(interval '12 hours', greatest(capture_before - created_at, interval '0') / 4)
+WHERE status = 'AUTHORIZED' AND capture_before IS NOT NULL
+"""
+
 
 def allow_kinds(kinds: Sequence[str]) -> None:
     op.drop_constraint(op.f("ck_ledger_entries_kind"), "ledger_entries", type_="check")
@@ -414,7 +421,8 @@ def upgrade() -> None:
     op.add_column("refunds", sa.Column("requested_by_id", sa.Text(), nullable=True))
     op.add_column("stripe_events", sa.Column("charge_id", sa.Text(), nullable=True))
     allow_kinds(KINDS)
-    op.execute(TRANSFERS_SO_FAR)
+    for statement in (TRANSFERS_SO_FAR, AUTHORIZATIONS_SO_FAR):
+        op.execute(statement)
 
 
 def downgrade() -> None:
