@@ -5,7 +5,7 @@ from models.books import recovery
 from models.holds import payment_after
 from models.ledger import JournalKind
 from models.saga.attending import given_back
-from models.saga.events import DisputeSays, HoldChanged, Judged, Objected, RefundOrdered, RefundSays
+from models.saga.events import DisputeSays, Event, HoldChanged, Judged, Objected, RefundOrdered, RefundSays
 from models.saga.promising import taken
 from models.saga.standing import Contested, GivenBack, Saga, moved, require
 from models.states import DisputeStatus, PayoutStatus, RefundStatus
@@ -58,7 +58,7 @@ def dispute_says(saga: Saga, event: DisputeSays) -> Saga:
     return followed(saga.but(disputes={**saga.disputes, event.id: told}), event)
 
 
-def followed(saga: Saga, event: RefundOrdered | RefundSays | DisputeSays | Judged) -> Saga:
+def followed(saga: Saga, event: Event) -> Saga:
     """Bring a share that is still with us to what is kept now."""
     if saga.hold is None or not saga.waits_to_be_paid:
         return saga

@@ -182,9 +182,9 @@ class TransferDue(Event):
 
 @dataclass(frozen=True)
 class TransferSays(Event):
-    """Stripe made the transfer, or definitely did not."""
+    """Stripe made the transfer of an attempt, or definitely did not."""
 
-    number: int
+    attempt: int
     made: bool
 
 

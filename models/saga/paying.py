@@ -6,7 +6,7 @@ from models import ledger
 from models.books import netting, recovery, restitution
 from models.holds import payout_after
 from models.ledger import JournalKind
-from models.saga.caring import called_off, divided
+from models.saga.caring import called_off, divided, followed
 from models.saga.events import (
     BankSays,
     DebtRepaid,
@@ -47,18 +47,20 @@ def frozen(saga: Saga, debts: int) -> Saga:
         saga = saga.posted(JournalKind.NETTING, row, ledger.netting(netted))
     if saga.books.due <= 0:  # all of it has paid debts
         return saga.paid_as(PayoutStatus.PROCESSING).paid_as(PayoutStatus.PAID)
-    return saga.paid_as(PayoutStatus.PROCESSING, in_flight=saga.books.due, at_bank=False)
+    asked = {"in_flight": saga.books.due, "attempts": saga.attempts + 1, "at_bank": False}
+    return saga.paid_as(PayoutStatus.PROCESSING, **asked)
 
 
 def transfer_says(saga: Saga, event: TransferSays) -> Saga:
     """Stripe made the transfer, or definitely did not: then the provider has to put its account right."""
-    if event.number <= len(saga.transfers):
+    require(event.attempt <= saga.attempts, "invalid_state", "not asked for")
+    if saga.in_flight is None or event.attempt < saga.attempts:
         return saga
-    amount = saga.in_flight
-    require(amount is not None and event.number == len(saga.transfers) + 1, "invalid_state", "not asked for")
     if not event.made:
-        return saga.paid_as(PayoutStatus.BLOCKED, in_flight=None)
-    sent = saga.posted(JournalKind.TRANSFER, f"transfer {event.number}", ledger.transfer(amount or 0))
+        # A dispute may have been opened, or everything given back, while the request was under way.
+        return followed(saga.paid_as(PayoutStatus.BLOCKED, in_flight=None), event)
+    amount, number = saga.in_flight, len(saga.transfers) + 1
+    sent = saga.posted(JournalKind.TRANSFER, f"transfer {number}", ledger.transfer(amount))
     sent = sent.but(transfers=(*sent.transfers, amount), in_flight=None, at_bank=True)
     if saga.policy.payout_schedule == "manual":
         return sent

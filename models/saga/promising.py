@@ -122,7 +122,8 @@ def card_refused(saga: Saga, event: CardRefused) -> Saga:
 
 def window_ends(saga: Saga, event: WindowEnds) -> Saga:
     """Stripe decides: what is paid stays, what is with the bank gets a grace, the rest is let go."""
-    require(saga.booking is BookingStatus.PENDING, "invalid_state", "the window is closed")
+    open_one = saga.booking is BookingStatus.PENDING and saga.decision is None
+    require(open_one, "invalid_state", "the window is closed")
     due(saga.expires_at, event.at)
     require(saga.payment not in PAYMENT_STANDS, "invalid_state", "the payment wins")
     if saga.payment is PaymentStatus.PROCESSING:

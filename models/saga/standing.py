@@ -159,6 +159,8 @@ class Saga:
     transfers: tuple[int, ...] = ()
     in_flight: int | None = None
     """A transfer whose request is frozen and whose answer is not known."""
+    attempts: int = 0
+    """Requests for transfers that were frozen so far."""
     at_bank: bool = False
     """The latest transfer was made: what is left to do is between the provider and its bank."""
     bank: tuple[BankPayoutStatus, ...] = ()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.books import Books
-from models.holds import FREEZABLE, Hold, freeze, payment_after, payout_after, thaw
+from models.holds import FREEZABLE, Hold, follow, freeze, payment_after, payout_after, thaw
 from models.states import PAYOUT_MOVES, PaymentStatus, PayoutStatus
 
 NOW = datetime(2026, 11, 10, 12, 0, tzinfo=UTC)
@@ -68,3 +68,27 @@ def test_a_payment_says_how_much_of_it_went_back(refunded: int, status: PaymentS
 def test_a_payout_says_how_much_of_it_came_back(taken_back: int, status: PayoutStatus) -> None:
     books = Books(currency="eur", fee_bps=2_000, captured=10_000, transferred=8_000, reversed=taken_back)
     assert payout_after(books) is status
+
+
+@pytest.mark.parametrize(
+    ("kept", "disputed", "objected", "status"),
+    [
+        (10_000, False, False, PayoutStatus.HELD),
+        (10_000, True, False, PayoutStatus.FROZEN),
+        (10_000, False, True, PayoutStatus.FROZEN),
+        (0, False, False, PayoutStatus.CANCELLED),
+        (0, False, True, PayoutStatus.CANCELLED),
+        (0, True, False, PayoutStatus.FROZEN),
+    ],
+)
+@pytest.mark.parametrize("before", [PayoutStatus.HELD, PayoutStatus.FROZEN])
+def test_a_coming_payout_follows_what_is_kept_and_who_contests(
+    kept: int, status: PayoutStatus, before: PayoutStatus, *, disputed: bool, objected: bool
+) -> None:
+    books = Books(currency="eur", fee_bps=2_000, captured=10_000, refunded=10_000 - kept)
+    assert follow(Hold(before, NOW), books, NOW, disputed=disputed, objected=objected).status is status
+
+
+def test_a_payout_that_is_on_its_way_follows_nothing() -> None:
+    paid = Hold(PayoutStatus.PAID, NOW)
+    assert follow(paid, Books(currency="eur", fee_bps=0), NOW, disputed=True, objected=True) == paid
