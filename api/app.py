@@ -39,7 +39,7 @@ from models.database import Database
 from observability import configure_logging
 from settings import ApiSettings, PolicyDefaults, StripeSettings
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 
 IMPATIENT: Final = RetryConfig(max_elapsed_time_millis=2000)
 """A caller waits behind every call: what Temporal does not take soon is answered with 503."""

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from temporalio.client import WorkflowHistory
 
-from tests.replay.paths import PATHS, Scene
+from tests.replay.paths import PATHS
+from tests.replay.scene import Scene
 from tests.support.product import ROOT, running_product
 from tests.workflows.real import Control, Market
 

@@ -16,6 +16,7 @@ from temporalio.workflow import NondeterminismError
 from tests.replay.mutated import SwappedBookingWorkflow
 from tests.replay.paths import PATHS
 from tests.replay.record import HISTORIES, version
+from worker import WORKFLOWS
 from workflows.booking import BookingWorkflow
 
 RECORDED = sorted(HISTORIES.rglob("*.json"))
@@ -37,14 +38,26 @@ def history_of(path: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(f"replay-{path.stem}", path.read_text())
 
 
-def replayer(workflow: type[BookingWorkflow]) -> Replayer:
-    return Replayer(workflows=[workflow], data_converter=pydantic_data_converter)
+def replayer(booking: type[BookingWorkflow] = BookingWorkflow) -> Replayer:
+    """Knows every workflow that runs, with `booking` for the one that is a booking."""
+    others = [each for each in WORKFLOWS if each is not BookingWorkflow]
+    return Replayer(workflows=[booking, *others], data_converter=pydantic_data_converter)
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=named)
 async def test_a_recorded_booking_replays(path: Path) -> None:
-    result = await replayer(BookingWorkflow).replay_workflow(history_of(path), raise_on_replay_failure=False)
+    result = await replayer().replay_workflow(history_of(path), raise_on_replay_failure=False)
     assert result.replay_failure is None, f"{result.replay_failure}\n{ADVICE}"
+
+
+def test_every_workflow_that_lives_long_is_in_the_corpus() -> None:
+    recorded = {name_of(path) for path in RECORDED if path.parent.name == version()}
+    assert recorded == {"Booking", "Aftercare", "Settlement", "Class"}
+
+
+def name_of(path: Path) -> str:
+    started = json.loads(path.read_text())["events"][0]["workflowExecutionStartedEventAttributes"]
+    return str(started["workflowType"]["name"])
 
 
 def test_every_path_is_recorded_for_this_version() -> None:

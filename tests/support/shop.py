@@ -98,6 +98,7 @@ async def open_shop(
     amount: int = 12_000,
     currency: str = "eur",
     duration_minutes: int = 60,
+    capacity: int = 1,
     policy: dict[str, Any] | None = None,
 ) -> Shop:
     provider_id, service_id, client_id = uuid4(), uuid4(), f"client-{uuid4()}"
@@ -141,6 +142,7 @@ async def open_shop(
                 provider_id=provider_id,
                 name="Lesson",
                 duration_minutes=duration_minutes,
+                capacity=capacity,
                 price_id=price.id,
                 product_id=product_id,
                 amount=amount,

@@ -10,24 +10,31 @@ from uuid import UUID, uuid4
 
 import httpx
 import stripe
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from stripe import StripeClient
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import WorkflowEnvironment
 
 import worker
 from activities.wiring import Activities
-from models.keys import transfer_group_for, workflow_id_for
-from models.states import BookingStatus
+from models.keys import APP, aftercare_id_for, transfer_group_for, workflow_id_for
+from models.payments import Refund
+from models.states import BookingStatus, Role
 from sandbox.stripe.server import Running as StripeSandbox
 from tests.support.shop import Shop
 from tests.workflows.saga import Saga, start
 from tests.workflows.stage import SOON_SECONDS
+from tests.workflows.talk import Talk, actor
+from workflows.aftercare import AftercareWorkflow
 from workflows.booking import BookingWorkflow
-from workflows.contracts import BOOKINGS_QUEUE, Ended, Opened, StartBooking
+from workflows.contracts import BOOKINGS_QUEUE, Answer, Ended, MoneyFact, Opened, StartBooking
+from workflows.followups import Aftermath, StartAftercare
+from workflows.orders import RefundOrder
 
 T = TypeVar("T")
 
@@ -66,10 +73,41 @@ class RealSaga(Saga):
         assert intent_id is not None
         return intent_id
 
-    async def pays(self, card: str = "pm_card_visa") -> stripe.PaymentIntent:
-        """As Stripe.js would; nobody tells the workflow."""
+    async def pays(self, card: str = "pm_card_visa") -> stripe.PaymentIntent | stripe.SetupIntent:
+        """As Stripe.js would, or leaves a card where one is kept; nobody tells the workflow."""
+        payment = await self.shop.payment(self.booking_id)
         params: Any = {"payment_method": card, "return_url": "https://client.test/"}
-        return await self.sdk.v1.payment_intents.confirm_async(await self.intent_id(), params)
+        if payment.payment_intent_id is not None:
+            return await self.sdk.v1.payment_intents.confirm_async(payment.payment_intent_id, params)
+        assert payment.setup_intent_id is not None
+        return await self.sdk.v1.setup_intents.confirm_async(payment.setup_intent_id, params)
+
+    async def pays_all_the_same(self) -> str:
+        """A second intent for the booking, of the kind that a crash leaves behind: no row knows it."""
+        first = await self.sdk.v1.payment_intents.retrieve_async(await self.intent_id())
+        params: Any = {
+            "amount": first.amount,
+            "currency": first.currency,
+            "customer": str(first.customer),
+            "capture_method": "manual",
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+            "metadata": {"app": APP, "booking_id": str(self.booking_id)},
+        }
+        return (await self.sdk.v1.payment_intents.create_async(params)).id
+
+    async def disputed(self, control: "Control") -> str:
+        """The client's bank contests the charge; answers with the dispute's id."""
+        charge = (await self.shop.payment(self.booking_id)).charge_id
+        return str((await control.ask("POST", f"/charges/{charge}/dispute"))["id"])
+
+    async def latest_refund(self) -> Refund:
+        found = select(Refund).where(Refund.booking_id == self.booking_id).order_by(Refund.number.desc())
+
+        async def work(session: AsyncSession) -> Refund:
+            return (await session.scalars(found.limit(1))).one()
+
+        return await self.shop.database.run(work)
 
     async def confirmed(self) -> None:
         """Opened, paid, told, confirmed."""
@@ -120,6 +158,41 @@ class RealSaga(Saga):
         handle = client.get_workflow_handle(self.handle.id, run_id=answer.run_id, result_type=Ended)
         return RealSaga(self.env, handle, self.shop, self.sdk, self.booking_id)
 
+    # --- after its end ------------------------------------------------------------------------
+
+    async def refunded_afterwards(self, amount: int) -> "RealCare":
+        """A refund is ordered of whoever sees to the money now; as the API does, in one round trip."""
+        order = RefundOrder(actor=actor(Role.PROVIDER), request_id=str(uuid4()), amount=amount)
+        start = WithStartWorkflowOperation(
+            AftercareWorkflow.run,
+            StartAftercare(booking_id=self.booking_id),
+            id=aftercare_id_for(self.booking_id),
+            task_queue=BOOKINGS_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        await self.env.client.execute_update_with_start_workflow(
+            "refund", order, start_workflow_operation=start, result_type=Answer
+        )
+        return RealCare(self.env, await start.workflow_handle())
+
+    async def money_moves_afterwards(self, event_id: str) -> "RealCare":
+        """Stripe says so to whoever sees to the money now, starting it; as the relay does."""
+        handle = await self.env.client.start_workflow(
+            AftercareWorkflow.run,
+            StartAftercare(booking_id=self.booking_id),
+            id=aftercare_id_for(self.booking_id),
+            task_queue=BOOKINGS_QUEUE,
+            start_signal="money_changed",
+            start_signal_args=[MoneyFact(event_id=event_id)],
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        return RealCare(self.env, handle)
+
+    async def balanced(self) -> None:
+        """Nothing is held, and nobody has still to pay or get anything."""
+        books = await self.shop.ledger(self.booking_id)
+        assert (books.get("held", 0), books.get("provider_payable", 0)) == (0, 0), books
+
     async def settled(self, *, captured: int, refunded: int = 0, transfers: tuple[int, ...] = ()) -> None:
         """Nothing is held any more, and our books say what Stripe says."""
         money = await self.money()
@@ -127,6 +200,17 @@ class RealSaga(Saga):
         books = await self.shop.ledger(self.booking_id)
         assert (books.get("held", 0), books.get("provider_payable", 0)) == (0, 0)
         assert -books.get("platform_revenue", 0) == captured - refunded - sum(transfers)
+
+
+@dataclass
+class RealCare(Talk):
+    """What becomes of a real booking's money after its end."""
+
+    handle: WorkflowHandle[Any, Aftermath]
+
+    async def ends(self) -> Aftermath:
+        async with asyncio.timeout(SOON_SECONDS):
+            return await self.handle.result()
 
 
 @dataclass
@@ -140,6 +224,11 @@ class Market:
         """Of the server's time, which may be years ahead."""
         ahead = await self.env.get_current_time() - datetime.now(UTC)
         return await shop.asked(shop.request(starts_in + ahead))
+
+    def saga(self, shop: Shop, booking_id: UUID) -> RealSaga:
+        """A booking that somebody else has started."""
+        handle = self.env.client.get_workflow_handle(workflow_id_for(booking_id), result_type=Ended)
+        return RealSaga(self.env, handle, shop, self.sdk, booking_id)
 
     async def begin(self, shop: Shop, request: StartBooking) -> RealSaga:
         handle = await start(self.env.client, request)
@@ -181,9 +270,11 @@ class Control:
 
     sandbox: StripeSandbox
 
-    async def ask(self, method: str, path: str, **body: Any) -> None:
+    async def ask(self, method: str, path: str, **body: Any) -> Any:
         async with httpx.AsyncClient(base_url=self.sandbox.url, timeout=10, trust_env=False) as http:
-            (await http.request(method, f"/_control{path}", json=body)).raise_for_status()
+            answer = await http.request(method, f"/_control{path}", json=body)
+        answer.raise_for_status()
+        return answer.json()
 
     async def refuses(self, path: str, *, times: int = 1) -> None:
         """Stripe says a definite no to the next write to `path`."""
