@@ -75,6 +75,7 @@ async def _money(session: AsyncSession, rows: Records) -> dict[str, Any]:
     return {
         "refundable": max(books.kept, 0),
         "disputed": await has_open_dispute(session, rows.booking.id),
+        "objected_at": payout.objected_at if payout else None,
         "objected": payout is not None and payout.objected_at is not None,
         "unbalanced": is_unbalanced(rows, books),
         "at_bank": payout is not None and payout.transfer_id is not None and payout.status in ON_THE_WAY,

@@ -1,5 +1,6 @@
 """A confirmed booking until its outcome: the authorization's clock, other times, and contradicting reports."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,7 +9,7 @@ from temporalio import workflow
 
 from models.states import PaymentStatus, ReportedOutcome, StatusReason
 from workflows.calls import call
-from workflows.compensation import Abandoned
+from workflows.compensation import Abandoned, Interrupted
 from workflows.contracts import SYSTEM, Action, Claim, Outcome, Settle, Step
 from workflows.conversation import Conversation
 from workflows.steps import BookingSteps
@@ -55,7 +56,7 @@ class Attending(Conversation):
         elif claim := self._unrecorded:
             await self._record(claim)
         elif self._booking.replan:
-            await self._do(Step.REPLAN, "keep the card, let the authorization go")
+            await self._unless_decided(Step.REPLAN, "keep the card, let the authorization go")
         elif self._deadline.step is not None:
             await self._keep_time(self._deadline.step)
 
@@ -90,14 +91,19 @@ class Attending(Conversation):
     async def _keep_time(self, step: Step) -> None:
         """An authorization that is due, refused for too long, or about to end."""
         if step is Step.AUTHORIZE:
-            await self._do(step, "charge the saved card")
+            await self._unless_decided(step, "charge the saved card")
             self._refuse_dead_payment(StatusReason.AUTHORIZATION_REFUSED)
         elif step is Step.RENEW:
-            await self._do(step, "the authorization ends before the outcome")
+            await self._unless_decided(step, "the authorization ends before the outcome")
             self._refuse_dead_payment(StatusReason.AUTHORIZATION_EXPIRED)
         else:
             await self._do(step, "the card was not fixed in time: ask Stripe")
             self._refuse_dead_payment(StatusReason.AUTHORIZATION_REFUSED)
+
+    async def _unless_decided(self, step: Step, summary: str) -> None:
+        """Once the outcome is known, settling it is the better step."""
+        with contextlib.suppress(Interrupted):
+            await self._do(step, summary, unless=lambda: self._wishes.outcome is not None)
 
     # --- reports that contradict each other ----------------------------------------------------
 

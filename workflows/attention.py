@@ -22,7 +22,9 @@ from workflows.steps import BookingSteps
 from workflows.waiting import wait_until
 
 T = TypeVar("T")
-Attempt = Callable[[str | None], Awaitable[T]]
+Attempt = Callable[[Resolve | None], Awaitable[T]]
+"""One try, told what ops decided before it, if anybody did."""
+
 Interruption = Callable[[], Abandoned | None]
 
 
@@ -73,17 +75,16 @@ class Attention:
         Raises:
             Abandoned: ops decided to abort, or `interruption` says the step is not wanted any more.
         """
-        adopt: str | None = None
+        decision: Resolve | None = None
         round_number = 0
         while True:
             try:
-                result = await attempt(adopt)
+                result = await attempt(decision)
             except ActivityError as error:
                 wake_at = workflow.now() + slow_retry(round_number)
                 if look_at and workflow.now() < look_at:
                     wake_at = min(wake_at, look_at)
                 decision = await self._park(step, reason_of(error), wake_at, interruption)
-                adopt = decision.object_id if decision else None
                 round_number += 1
             else:
                 await self._unpark()

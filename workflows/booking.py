@@ -90,6 +90,8 @@ class BookingWorkflow(Attending):
 
     async def _open_payment(self) -> None:
         if self._booking.status in TERMINAL_BOOKING or self._booking.payment_opened:
+            if self._booking.unread:
+                await self._read_payment(StatusReason.PAYMENT_FAILED)
             return
         if because := self._unwanted():
             raise because

@@ -13,10 +13,9 @@ from temporalio.exceptions import ApplicationError
 from models.money import display
 from models.states import MONEY_TAKEN
 from workflows.calls import call
-from workflows.compensation import Abandoned
+from workflows.compensation import Abandoned, Interrupted
 from workflows.contracts import (
     AccountFact,
-    Action,
     Actor,
     Answer,
     Do,
@@ -37,7 +36,7 @@ from workflows.orders import (
     RefundOrder,
     Reschedule,
 )
-from workflows.refusals import refusal_of
+from workflows.refusals import refusal_of, refusal_of_verdict
 from workflows.steps import BookingSteps, HoldSteps, PayoutSteps, RefundSteps
 
 T = TypeVar("T")
@@ -93,10 +92,8 @@ class Caretaker(Mechanics):
     @resolve.validator
     def _validate_resolve(self, resolve: Resolve) -> None:
         self._attention.check(resolve)
-        if resolve.step is Step.OBJECTION and resolve.action is Action.REFUND:
-            self._refuse_early(
-                RefundOrder(actor=resolve.actor, request_id=Step.OBJECTION, amount=resolve.amount)
-            )
+        if self._current is not None and (refused := refusal_of_verdict(resolve, self._current)):
+            raise ApplicationError(refused.detail, type=refused.code)
 
     async def _ordered(self, order: Order) -> Answer:
         if self._over:
@@ -126,8 +123,6 @@ class Caretaker(Mechanics):
             await self._run(self._errands.take())
         else:
             await self._mirror()
-        if self._booking.unbalanced:
-            await self._rebalance()
 
     async def _mirror(self) -> None:
         read = self._facts
@@ -176,7 +171,7 @@ class Caretaker(Mechanics):
         """Take a step that an open dispute may forbid: before it is tried again, Stripe is read."""
         tried = False
 
-        async def informed(_: str | None) -> T:
+        async def informed(_: Resolve | None) -> T:
             nonlocal tried
             if tried:
                 await self._catch_up()
@@ -202,13 +197,22 @@ class Caretaker(Mechanics):
     async def _rebalance(self) -> None:
         """After the transfer the provider has more, or less, than its share is now."""
         try:
-            await self._do(Step.REBALANCE, "bring the provider's share in line")
+            await self._do(
+                Step.REBALANCE, "bring the provider's share in line", unless=lambda: bool(self._errands)
+            )
+        except Interrupted:
+            return  # a refund may be what brings it in line
         except Abandoned as waived:
             await self._waive(waived.actor)
 
     async def _waive(self, actor: Actor) -> None:
+        """Leave it with the platform; to give that up too says no more than it said before."""
         step = Do(booking_id=self._booking_id, at=workflow.now(), waive=actor)
-        waived = await self._attention.perform(
-            Step.REBALANCE, lambda _: call(PayoutSteps.rebalance, step, "leave it with the platform")
-        )
+        try:
+            waived = await self._attention.perform(
+                Step.REBALANCE, lambda _: call(PayoutSteps.rebalance, step, "leave it with the platform")
+            )
+        except Abandoned as again:
+            return await self._waive(again.actor)
         self._stands(waived)
+        return None

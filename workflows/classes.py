@@ -16,7 +16,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.steps import ClassSteps
 
 FIRST_LOOK: Final = timedelta(seconds=2)
-LONGEST_LOOK: Final = timedelta(minutes=10)
+LONGEST_LOOK: Final = timedelta(hours=12)
+"""A dispute may hold one booking up for months; the others settle in seconds."""
 
 
 @workflow.defn(name="Class")

@@ -17,6 +17,10 @@ class Abandoned(Exception):
         self.actor = actor
 
 
+class Interrupted(Abandoned):
+    """A parked step has to wait: something more urgent was said. Nothing is given up."""
+
+
 Undo = Callable[[Abandoned], Awaitable[None]]
 
 

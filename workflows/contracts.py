@@ -118,10 +118,13 @@ class BookingState(Message):
     """What could still be given back, in minor units: captured, less refunds and disputes."""
     disputed: bool = False
     """A dispute is open."""
+    objected_at: datetime | None = None
     objected: bool = False
     """The client contests; ops have to decide."""
     unbalanced: bool = False
     """The provider was paid more, or less, than is its share now."""
+    unread: bool = False
+    """A payment that was there before the booking has still to be read."""
     at_bank: bool = False
     """The transfer is made; what is left is the way to the provider's bank."""
     escalate_at: datetime | None = None

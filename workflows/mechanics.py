@@ -10,9 +10,9 @@ from temporalio import workflow
 
 from workflows.attention import Attention
 from workflows.calls import DOES, call
-from workflows.compensation import Abandoned
+from workflows.compensation import Abandoned, Interrupted
 from workflows.console import Console
-from workflows.contracts import BookingState, Do, Step
+from workflows.contracts import SYSTEM, BookingState, Do, Resolve, Step
 from workflows.waiting import wait_until
 
 T = TypeVar("T")
@@ -41,16 +41,40 @@ class Mechanics:
         if self._attention.parked is None:
             self._console.stands(booking)
 
-    async def _do(self, step: Step, summary: str, adopt: str | None = None) -> None:
-        """Take a step that needs nothing but the booking and the time."""
+    async def _do(
+        self,
+        step: Step,
+        summary: str,
+        adopt: str | None = None,
+        *,
+        unless: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Take a step that needs nothing but the booking and the time.
 
-        async def attempt(adopted: str | None) -> BookingState:
-            message = Do(booking_id=self._booking_id, at=workflow.now(), adopt=adopted or adopt)
+        Raises:
+            Interrupted: the step is parked, and `unless` has come true.
+        """
+        first: str | None = adopt
+
+        async def attempt(decision: Resolve | None) -> BookingState:
+            nonlocal first
+            named, first = (decision.object_id if decision else first), None
+            message = Do(
+                booking_id=self._booking_id,
+                at=workflow.now(),
+                adopt=named,
+                # What somebody took back by hand is paid again only when a person says so.
+                insist=decision.actor if decision and step is Step.REBALANCE else None,
+            )
             return await call(DOES[step], message, summary)
 
         # A payment that cannot even be opened holds its seat no longer than one nobody makes.
         opening = step is Step.OPEN_PAYMENT
-        interruption = self._unopenable if opening else self._unwanted
+
+        def interruption() -> Abandoned | None:
+            because = self._unopenable() if opening else self._unwanted()
+            return because or (Interrupted(step, SYSTEM) if unless() else None)
+
         look_at = self._booking.expires_at if opening else None
         self._stands(await self._attention.perform(step, attempt, interruption, look_at))
 

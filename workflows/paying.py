@@ -13,7 +13,7 @@ from models.money import display
 from models.states import PAYOUT_OPEN, PayoutStatus
 from workflows.calls import call
 from workflows.caretaking import Caretaker
-from workflows.compensation import Abandoned
+from workflows.compensation import Abandoned, Interrupted
 from workflows.contracts import Action, BookingState, Resolve, Step
 from workflows.orders import Judge, RefundOrder, Verdict
 from workflows.steps import HoldSteps
@@ -31,13 +31,13 @@ class Paymaster(Caretaker):
 
     async def _pay_provider(self) -> None:
         """Hold the provider's share, pay it out, and see to whatever comes up meanwhile."""
-        if self._current is not None and self._current.unbalanced:
-            await self._rebalance()  # an earlier run was stopped before it got that far
         while self._current is not None:
             if self._attention.asked is not self._question:
                 await self._attention.withdraw()
             if self._something_waits:
                 await self._attend()
+            elif self._current.unbalanced:
+                await self._rebalance()
             elif self._held:
                 await self._hold()
             elif self._current.payout_status in PAYOUT_OPEN:
@@ -123,7 +123,9 @@ class Paymaster(Caretaker):
         self._stands(judged)
 
     async def _given_back(self, decision: Resolve, amount: int) -> bool:
-        request_id = f"objection:{workflow.now().isoformat()}"
+        # Derived from the objection: a run that decides it again orders the same refund.
+        objected_at = self._booking.objected_at or workflow.now()
+        request_id = f"objection:{objected_at.isoformat()}"
         try:
             given = await self._give_back(
                 RefundOrder(actor=decision.actor, request_id=request_id, amount=amount)
@@ -140,7 +142,16 @@ class Paymaster(Caretaker):
         if not self._booking.at_bank:
             share = display(self._booking.payout_amount or 0, self._booking.currency)
             adopt = decision.object_id if decision else None
-            await self._do(Step.PAY_OUT, f"transfer {share} to the provider", adopt)
+            try:
+                await self._do(
+                    Step.PAY_OUT,
+                    f"transfer {share} to the provider",
+                    adopt,
+                    unless=lambda: bool(self._errands),
+                )
+            except Interrupted:
+                await self._mirror()  # what was ordered is judged by how the payout stands now
+                return
         if self._booking.at_bank:
             await self._do(Step.SEND_TO_BANK, "send the transfer to the provider's bank")
         if self._booking.payout_status in (PayoutStatus.BLOCKED, PayoutStatus.PROCESSING):

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.states import BookingStatus, PayoutStatus, Role
-from workflows.contracts import BookingState
+from models.money import step
+from models.states import SEAT_HOLDING, BookingStatus, PayoutStatus, Role
+from workflows.contracts import Action, BookingState, Resolve, Step
 from workflows.errands import Order
 from workflows.orders import HoldAction, HoldOrder, Objection, RefundOrder, Reschedule
 
@@ -30,14 +31,35 @@ def refusal_of(order: Order, booking: BookingState, now: datetime) -> Refused | 
             return _of_hold(order, booking, now)
 
 
+def refusal_of_verdict(resolve: Resolve, booking: BookingState) -> Refused | None:
+    """Why ops cannot decide so between people who disagree."""
+    if resolve.action is not Action.REFUND:
+        return None
+    if resolve.step is Step.OBJECTION:
+        order = RefundOrder(actor=resolve.actor, request_id=resolve.step, amount=resolve.amount)
+        return _of_refund(order, booking)
+    if resolve.amount is not None and resolve.amount > booking.amount:
+        return Refused("validation_failed", f"At most {booking.amount} can go back.")
+    return _unmovable(resolve.amount, booking)
+
+
+def _unmovable(amount: int | None, booking: BookingState) -> Refused | None:
+    unit = step(booking.currency)
+    if amount is not None and (amount <= 0 or amount % unit):
+        return Refused("validation_failed", f"Only multiples of {unit} can be moved.")
+    return None
+
+
 def _of_refund(order: RefundOrder, booking: BookingState) -> Refused | None:
+    if booking.status in SEAT_HOLDING and booking.status is not BookingStatus.CONFIRMED:
+        return Refused("invalid_state", "A booking that is not confirmed is cancelled, not refunded.")
     if booking.disputed:
         return Refused("dispute_open", "The payment is disputed: the bank decides first.")
     if booking.refundable <= 0:
         return Refused("invalid_state", f"A payment that is {booking.payment_status} has nothing to refund.")
     if order.amount is not None and order.amount > booking.refundable:
         return Refused("validation_failed", f"At most {booking.refundable} can be refunded.")
-    return None
+    return _unmovable(order.amount, booking)
 
 
 def _of_reschedule(order: Reschedule, booking: BookingState, now: datetime) -> Refused | None:

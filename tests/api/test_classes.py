@@ -123,7 +123,7 @@ async def test_a_repeated_request_is_one_class(api: httpx.AsyncClient, studio: S
         {"service_id": "x"},
         {"surprise": 1},
     ],
-    ids=str,
+    ids=["in_the_past", "too_far_off", "one_seat", "too_many_seats", "text", "huge", "no_id", "surprise"],
 )
 async def test_a_class_has_a_shape(api: httpx.AsyncClient, studio: Shop, changes: Json) -> None:
     assert code(await put_up(api, studio, **changes)) == "validation_failed"
