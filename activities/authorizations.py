@@ -19,7 +19,8 @@ from activities.records import Records, change, load, lock_payment
 from activities.renewal import Renewal
 from activities.standing import state
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import CancelIntent, Intent
+from activities.stripe_objects import Intent
+from activities.stripe_requests import CancelIntent
 from activities.stripe_writes import StripeWrites
 from models import clock
 from models.announcements import Kind

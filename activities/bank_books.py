@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.accounts import books_of
 from activities.records import Records, load
-from activities.stripe_objects import CreatePayout, PayoutObject
+from activities.stripe_movements import PayoutObject
+from activities.stripe_requests import CreatePayout
 from models.catalogue import PayoutSchedule, Provider
 from models.holds import payout_after
 from models.keys import row_id_for

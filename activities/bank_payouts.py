@@ -11,7 +11,8 @@ from activities.errors import Failure, StripeFailure
 from activities.operations import Operations, Task
 from activities.records import load
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import CreatePayout, PayoutObject
+from activities.stripe_movements import PayoutObject
+from activities.stripe_requests import CreatePayout
 from activities.stripe_writes import StripeWrites
 from models.database import Database
 from models.payments import BankPayout, Payout

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from activities.accounts import is_posted, shift
 from activities.records import Records, load
 from activities.shares import follow
-from activities.stripe_objects import DisputeObject, Movement
+from activities.stripe_movements import DisputeObject, Movement
 from models import ledger
 from models.keys import row_id_for
 from models.ledger import JournalKind

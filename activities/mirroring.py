@@ -15,15 +15,8 @@ from activities import bank_books, disputes, refunding, reversing
 from activities.operations import Operations, Task
 from activities.records import load
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import (
-    CreatePayout,
-    CreateRefund,
-    CreateReversal,
-    DisputeObject,
-    PayoutObject,
-    RefundObject,
-    Reversal,
-)
+from activities.stripe_movements import DisputeObject, PayoutObject, RefundObject, Reversal
+from activities.stripe_requests import CreatePayout, CreateRefund, CreateReversal
 from activities.stripe_writes import StripeWrites
 from models.database import Database
 from models.payments import BankPayout, Payment, ProviderTransfer, Refund

@@ -17,7 +17,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.errors import Failure, StepError, StripeFailure
-from activities.stripe_objects import Request, StripeObject
+from activities.stripe_objects import StripeObject
+from activities.stripe_requests import Request
 from models.database import Database
 from models.keys import operation_key
 from models.records import StripeOperation

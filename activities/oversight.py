@@ -7,7 +7,7 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities import comparing, invariants
+from activities import audit_queries, comparing, invariants
 from activities.comparing import Comparison
 from activities.findings import Findings
 from activities.lost_runs import LostRuns
@@ -63,7 +63,7 @@ class OversightActivities(OversightSteps):
         busy = {booking_id for one in open_ids if (booking_id := _booking_of(one)) is not None}
         seen = await self._database.run(lambda session: invariants.violations(session, busy))
         seen += await self._database.run(lambda session: invariants.stuck(session, open_ids, self._now()))
-        await self._watch.findings.report(invariants.RULES, seen)
+        await self._watch.findings.report(audit_queries.RULES, seen)
         return await self._found({})
 
     async def _found(self, repaired: dict[str, int]) -> Found:

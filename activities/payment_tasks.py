@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from activities import bookkeeping, refunding
 from activities.operations import Task
 from activities.records import Records, load, lock_payment
-from activities.stripe_objects import (
+from activities.stripe_movements import RefundObject
+from activities.stripe_objects import Customer, Intent, Setup
+from activities.stripe_requests import (
     CancelIntent,
     CancelSetup,
     CaptureIntent,
@@ -19,10 +21,6 @@ from activities.stripe_objects import (
     CreateIntent,
     CreateRefund,
     CreateSetup,
-    Customer,
-    Intent,
-    RefundObject,
-    Setup,
 )
 from activities.stripe_writes import StripeWrites
 from models.bookings import Booking

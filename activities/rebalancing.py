@@ -19,7 +19,8 @@ from activities.operations import Operations, Task
 from activities.records import Records, load
 from activities.standing import is_unbalanced
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import CreateReversal, Reversal
+from activities.stripe_movements import Reversal
+from activities.stripe_requests import CreateReversal
 from activities.stripe_writes import StripeWrites
 from activities.transferring import FURTHER, next_transfer_id
 from models import ledger

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from activities.accounts import shift
 from activities.records import load, lock_payment
 from activities.shares import follow
-from activities.stripe_objects import RefundObject
+from activities.stripe_movements import RefundObject
 from models.keys import row_id_for
 from models.ledger import JournalKind
 from models.payments import Payment, Refund

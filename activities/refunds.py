@@ -15,7 +15,8 @@ from activities.operations import Operations, Task
 from activities.records import change, load, lock_payment
 from activities.standing import has_open_dispute, state
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import CreateRefund, RefundObject
+from activities.stripe_movements import RefundObject
+from activities.stripe_requests import CreateRefund
 from activities.stripe_writes import StripeWrites
 from models.database import Database
 from models.keys import row_id_for

@@ -16,7 +16,8 @@ from activities.errors import Failure, StripeFailure
 from activities.operations import Operations, Task
 from activities.payment_tasks import customer_of, intent_request
 from activities.records import Records, load
-from activities.stripe_objects import CancelIntent, ConfirmIntent, CreateIntent, Intent
+from activities.stripe_objects import Intent
+from activities.stripe_requests import CancelIntent, ConfirmIntent, CreateIntent
 from activities.stripe_writes import StripeWrites
 from models.database import Database
 from models.keys import row_id_for

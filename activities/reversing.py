@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from activities.accounts import books_of, post
 from activities.bank_books import arrived, is_at_bank, is_under_way
 from activities.records import Records, load
-from activities.stripe_objects import Reversal
+from activities.stripe_movements import Reversal
 from models import ledger
 from models.holds import payout_after
 from models.keys import row_id_for

@@ -27,7 +27,9 @@ from activities.stray_payments import (
 )
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_lists import Listed
-from activities.stripe_objects import CancelIntent, CreateRefund, Intent, RefundObject
+from activities.stripe_movements import RefundObject
+from activities.stripe_objects import Intent
+from activities.stripe_requests import CancelIntent, CreateRefund
 from activities.stripe_writes import StripeWrites
 from activities.verification import verify_refunds
 from models.bookings import BookingRequest

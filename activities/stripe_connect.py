@@ -6,16 +6,9 @@ from typing import Any
 import stripe
 
 from activities import stripe_calls as calls
-from activities.stripe_objects import (
-    Account,
-    CreatePayout,
-    CreateReversal,
-    CreateTransfer,
-    Funds,
-    PayoutObject,
-    Reversal,
-    Transfer,
-)
+from activities.stripe_movements import Funds, PayoutObject, Reversal, Transfer
+from activities.stripe_objects import Account
+from activities.stripe_requests import CreatePayout, CreateReversal, CreateTransfer
 
 
 class StripeConnect:

@@ -12,7 +12,9 @@ import stripe
 from activities import stripe_calls as calls
 from activities.stripe_connect import StripeConnect
 from activities.stripe_lists import StripeLists
-from activities.stripe_objects import (
+from activities.stripe_movements import DisputeObject, RefundObject
+from activities.stripe_objects import Customer, Intent, Price, Setup
+from activities.stripe_requests import (
     CancelIntent,
     CancelSetup,
     CaptureIntent,
@@ -21,12 +23,6 @@ from activities.stripe_objects import (
     CreateIntent,
     CreateRefund,
     CreateSetup,
-    Customer,
-    DisputeObject,
-    Intent,
-    Price,
-    RefundObject,
-    Setup,
 )
 
 API_VERSION: Final = "2026-10-28.endive"

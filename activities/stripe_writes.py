@@ -5,7 +5,9 @@ from datetime import datetime
 from activities.errors import PaymentMismatch
 from activities.operations import Write
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import (
+from activities.stripe_movements import PayoutObject, RefundObject, Reversal, Transfer
+from activities.stripe_objects import Customer, Intent, Setup
+from activities.stripe_requests import (
     CancelIntent,
     CancelSetup,
     CaptureIntent,
@@ -17,13 +19,6 @@ from activities.stripe_objects import (
     CreateReversal,
     CreateSetup,
     CreateTransfer,
-    Customer,
-    Intent,
-    PayoutObject,
-    RefundObject,
-    Reversal,
-    Setup,
-    Transfer,
 )
 
 

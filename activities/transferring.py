@@ -17,7 +17,8 @@ from activities.errors import Failure, StepError
 from activities.operations import Task
 from activities.records import Records, load
 from activities.standing import has_open_dispute
-from activities.stripe_objects import CreateTransfer, Transfer
+from activities.stripe_movements import Transfer
+from activities.stripe_requests import CreateTransfer
 from activities.stripe_writes import StripeWrites
 from models import ledger
 from models.catalogue import Provider

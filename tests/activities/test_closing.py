@@ -7,7 +7,8 @@ import pytest
 
 from activities.errors import Failure, PaymentMismatch, StripeFailure
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import CancelIntent, Intent
+from activities.stripe_objects import Intent
+from activities.stripe_requests import CancelIntent
 from models.states import BookingStatus, PaymentStatus
 from sandbox.stripe.server import Running
 from tests.activities.desk import CHARGE_NOW, Desk, abandoned, do, now

@@ -8,7 +8,7 @@ import pytest
 
 from activities.errors import Failure, StripeFailure
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import CreateCustomer
+from activities.stripe_requests import CreateCustomer
 from models.keys import APP
 from tests.activities.desk import Desk, do, now
 from tests.activities.money_steps import GIVE_BACK_REFUND, PAY_OUT

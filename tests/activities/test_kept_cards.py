@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 
 from activities.errors import Failure, PaymentMismatch, StripeFailure
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import CancelSetup, Setup
+from activities.stripe_objects import Setup
+from activities.stripe_requests import CancelSetup
 from models.notifications import Notification
 from models.states import BookingStatus, PaymentStatus
 from sandbox.stripe.server import Running

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import refunding
 from activities.errors import RETRYABLE, Failure, StepError
-from activities.stripe_objects import RefundObject
+from activities.stripe_movements import RefundObject
 from models.ledger import Account, JournalKind, Line, Side, entries
 from models.payments import Dispute
 from models.states import (

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from activities.errors import RETRYABLE, Failure, PaymentMismatch, StepError, StripeFailure
-from activities.stripe_objects import CreateRefund, RefundObject
+from activities.stripe_movements import RefundObject
+from activities.stripe_requests import CreateRefund
 from activities.stripe_writes import StripeWrites
 from models.payments import Refund
 from models.states import BookingStatus, PaymentStatus, RefundStatus, SessionStatus, StatusReason
