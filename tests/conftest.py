@@ -30,6 +30,8 @@ from sandbox.stripe.server import running as running_stripe
 from settings import PolicyDefaults
 from tests.support.shop import Shop, open_shop
 
+pytest_plugins = ["tests.support.transitions"]
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
