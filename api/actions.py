@@ -10,8 +10,9 @@ from api.auth import Caller
 from api.dependencies import Dependencies
 from api.effects import Action
 from api.errors import Code, Problem
-from models.states import BookingStatus, Role
+from models.states import Role
 from workflows.contracts import Actor, Decide, Wish
+from workflows.wishes import UNCONFIRMED
 
 ONCE: Final = "once"
 
@@ -70,7 +71,8 @@ async def tell(
 
 def _told(record: queries.BookingRecord, action: Action, caller: Caller) -> Told:
     if not action.outcome:
-        return Told(record)
+        # While another step is parked, an order waits behind it: that is not an answer yet.
+        return Told(record, answered=not action.shows or action.in_effect(record, caller))
     if record.booking.status in action.closed:
         return Told(_ended(record, action, caller))
     return Told(record, answered=action.in_effect(record, caller))
@@ -95,7 +97,7 @@ async def _say(
         record = await find(deps, booking_id, caller)
         if action.in_effect(record, caller):
             return
-        unconfirmed = record.booking.status is BookingStatus.PENDING
+        unconfirmed = record.booking.status in UNCONFIRMED
         decide = Decide(actor=actor_of(caller), unconfirmed=unconfirmed)
         try:
             await _ask(deps, booking_id, says, decide, told_as)

@@ -5,7 +5,7 @@ Asking for what is in effect answers with the booking as it is, also after its w
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -51,6 +51,11 @@ class Action:
     once: bool = True
     queued: bool = True
     detail: str = ""
+
+    @property
+    def shows(self) -> bool:
+        """Whether its effect can be seen on the booking; a decision of ops shows in what comes of it."""
+        return self.in_effect is not _never
 
     @property
     def route(self) -> str:
@@ -140,7 +145,8 @@ def hold(action: HoldAction, until: datetime | None) -> Action:
         if payout is None or payout.status is PayoutStatus.CANCELLED:
             return False
         if action is HoldAction.RELEASE:
-            return payout.status not in IN_HOLD
+            # Looked at after the order: an end of the hold that has passed is a hold that is over.
+            return payout.status not in IN_HOLD or payout.due_at <= datetime.now(UTC)
         return payout.status is PayoutStatus.HELD and payout.due_at == until
 
     detail = f"{action} {until.isoformat() if until else ''}".strip()
