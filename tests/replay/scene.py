@@ -120,8 +120,8 @@ async def payout_becomes(saga: RealSaga, status: PayoutStatus) -> None:
     await until(there)
 
 
-async def bank_says(saga: RealSaga, status: str, to: Talk | None = None, after: str = "") -> str:
-    """Until the provider's bank says so of a payout later than `after`, and a webhook brings it; its id."""
+async def bank_has(saga: RealSaga, status: str, after: str = "") -> str:
+    """Until the provider's bank has said so of a payout other than `after`; nobody is told. Its id."""
 
     async def said() -> str | None:
         account = {"stripe_account": saga.shop.account_id}
@@ -130,6 +130,12 @@ async def bank_says(saga: RealSaga, status: str, to: Talk | None = None, after: 
 
     payout_id = await until(said)
     assert payout_id is not None
+    return payout_id
+
+
+async def bank_says(saga: RealSaga, status: str, to: Talk | None = None, after: str = "") -> str:
+    """The same, and a webhook brings it."""
+    payout_id = await bank_has(saga, status, after)
     await (to or saga).money_moves(f"evt_payout_{status}")
     return payout_id
 

@@ -10,6 +10,7 @@ from tests.replay.scene import (
     THIRD,
     Path,
     Scene,
+    bank_has,
     bank_says,
     ends,
     paid_out,
@@ -169,10 +170,9 @@ async def manual_payout_failed_first(scene: Scene) -> RealSaga:
     account = f"/accounts/{saga.shop.account_id}"
     await scene.control.ask("POST", account, payouts_fail="account_closed")
     await saga.complete()
-    failed = await bank_says(saga, "failed")
-    await saga.quiet()
+    failed = await bank_has(saga, "failed")
     await scene.control.ask("POST", account, payouts_fail=None)
-    await saga.account_changes()
+    await saga.money_moves("evt_payout_failed")
     await bank_says(saga, "paid", after=failed)
     return await paid_out(await ends(saga, BookingStatus.COMPLETED))
 
