@@ -27,6 +27,8 @@ class AftercareWorkflow(Paymaster):
 
     async def _see_to_money(self) -> Aftermath:
         await self._mirror()
+        if self._booking.attention:  # of a run that was stopped; whatever needs somebody says so again
+            await self._attention.clear()
         await self._pay_provider()
         await self._finish()
         return Aftermath(

@@ -40,6 +40,11 @@ class Outside:
     arrives: str = "in_transit"
     """What becomes of a payout to the bank as soon as it is made."""
 
+    def mends(self) -> None:
+        """Nothing stands in the way of the money any more."""
+        self.payable, self.contested, self.arrives = True, False, "paid"
+        self.bank = self.bank and "paid"
+
     def dispute_opens(self, amount: int = PRICE) -> None:
         self.contested, self.disputed = True, amount
 
@@ -70,6 +75,8 @@ class Rows(Stage):
     frozen_seconds: int | None = None
     blocked_at: datetime | None = None
     waived: bool = False
+    taken_by_hand: bool = False
+    """A transfer was reversed in the dashboard."""
 
     @property
     def request(self) -> StartBooking:
@@ -138,6 +145,7 @@ class Rows(Stage):
     def catch_up(self) -> None:
         """Bring the books to where Stripe is."""
         outside = self.outside
+        self.taken_by_hand = self.taken_by_hand or outside.reversed > self.books.reversed
         self.enter(refunded=outside.refunded, disputed=outside.disputed, reversed=outside.reversed)
         self.update(disputed=outside.contested)
 

@@ -225,3 +225,5 @@ class Sagas:
         for world in self.steps.worlds.values():
             world.troubles.clear()
             world.opens_every_gate()
+            if isinstance(world, World):
+                world.outside.mends()

@@ -6,6 +6,7 @@ from models import holds
 from models.books import recovery
 from models.states import PayoutStatus
 from tests.workflows.rows import Rows
+from tests.workflows.stage import broken
 from workflows.contracts import BookingState, Do
 from workflows.orders import ChangeHold, Contest, HoldAction, Judge
 
@@ -62,14 +63,13 @@ class Share(Rows):
             return self.update(payout_status=PayoutStatus.BLOCKED)
         fresh = self.outside.bank == ""
         if self.booking.at_bank and (fresh or (blocked and self.outside.bank == "failed")):
-            if blocked and not self._retried(step):
-                return self.booking
             self.bank_attempts += 1
             self.outside.bank, self.blocked_at = self.outside.arrives, None
             self.update(payout_status=PayoutStatus.PROCESSING)
         return self.booking
 
     def rebalance(self, step: Do) -> BookingState:
+        self.catch_up()
         due = self.books.due
         if step.waive is not None:
             self.waived = True
@@ -78,6 +78,8 @@ class Share(Rows):
             self.outside.reversed += given.reverse
             self.enter(reversed=self.outside.reversed, raised=self.books.raised + given.owe)
             self.update(payout_status=holds.payout_after(self.books))
+        elif due > 0 and self.taken_by_hand and step.insist is None:
+            raise broken("UnexpectedState")
         elif due > 0:
             relief = min(self.books.raised, due)
             self.enter(raised=self.books.raised - relief)
@@ -106,7 +108,3 @@ class Share(Rows):
         elif status is PayoutStatus.PAID and bank == "failed":
             self.outside.bank = ""
             self.update(payout_status=PayoutStatus.PROCESSING, at_bank=True)
-
-    def _retried(self, step: Do) -> bool:
-        """The round that learns of a failure does not send again at once."""
-        return self.blocked_at is None or step.at > self.blocked_at
