@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.accounts import books_of
 from activities.records import Records, load
 from models.books import Books
+from models.ledger import Account, JournalKind, LedgerEntry, Side
 from models.payments import Dispute
 from models.states import (
     MONEY_TAKEN,
@@ -104,11 +105,23 @@ def _escalate_at(rows: Records) -> datetime | None:
 
 
 async def has_open_dispute(session: AsyncSession, booking_id: UUID) -> bool:
-    """Whether the client's bank contests the charge right now."""
-    open_ones = select(func.count()).where(
-        Dispute.booking_id == booking_id, Dispute.status == DisputeStatus.OPEN
+    """Whether the client's bank contests the charge, or has not yet given back what was won."""
+    known = list(await session.scalars(select(Dispute.status).where(Dispute.booking_id == booking_id)))
+    if DisputeStatus.OPEN in known:
+        return True
+    lost = known.count(DisputeStatus.LOST)
+    return DisputeStatus.WON in known and await _with_the_bank(session, booking_id) > lost
+
+
+async def _with_the_bank(session: AsyncSession, booking_id: UUID) -> int:
+    """How many disputes have taken money and given none back, by the journals."""
+    away = case((LedgerEntry.side == Side.CREDIT, 1), else_=-1)
+    moved = select(func.coalesce(func.sum(away), 0)).where(
+        LedgerEntry.booking_id == booking_id,
+        LedgerEntry.kind == JournalKind.DISPUTE,
+        LedgerEntry.account == Account.STRIPE_BALANCE,
     )
-    return bool((await session.execute(open_ones)).scalar_one())
+    return int((await session.execute(moved)).scalar_one())
 
 
 def _claim(rows: Records) -> Claim | None:

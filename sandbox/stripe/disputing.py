@@ -98,7 +98,7 @@ def move(scope: Scope, dispute: Object, status: str) -> Object:
     escalated = dispute["status"] in INQUIRIES and status == "needs_response"
     dispute["status"] = status
     if status == "won":
-        _reinstate(scope, dispute)
+        _give_back(scope, dispute)
     closed = status in CLOSED
     emit(scope, f"charge.dispute.{'closed' if closed else 'updated'}", scope.save(dispute))
     if escalated:
@@ -135,6 +135,15 @@ def _withdraw(scope: Scope, dispute: Object) -> None:
     emit(scope, "charge.dispute.funds_withdrawn", scope.save(dispute))
 
 
+def _give_back(scope: Scope, dispute: Object) -> None:
+    delay = int(scope.window("reinstatement_delay").total_seconds())
+    if delay > 0:
+        due.schedule(scope, "funds_reinstated", dispute, scope.now + delay)
+    else:
+        _reinstate(scope, dispute)
+
+
+@due.on_due("funds_reinstated")
 def _reinstate(scope: Scope, dispute: Object) -> None:
     _post(scope, dispute, dispute["amount"], "dispute_reversal", NO_FEE)
     emit(scope, "charge.dispute.funds_reinstated", scope.save(dispute))

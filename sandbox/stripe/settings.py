@@ -30,3 +30,5 @@ class Settings:
     settlement_delay: timedelta = timedelta(days=2)
     # How long a payout is under way: days at a real bank, soon enough here for somebody who watches.
     payout_delay: timedelta = timedelta(seconds=2)
+    # How long after a dispute is won its money comes back: the two are events of their own at Stripe, in any order.
+    reinstatement_delay: timedelta = timedelta(0)

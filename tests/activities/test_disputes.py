@@ -1,13 +1,14 @@
 """Disputes: during the hold they freeze it, afterwards they take the money back or make a debt (TRAPS 30, 31)."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from activities.errors import Failure, StepError
 from models.ledger import JournalKind
 from models.payments import Dispute
-from models.states import DisputeStatus, PaymentStatus, PayoutStatus
+from models.states import BookingStatus, DisputeStatus, PaymentStatus, PayoutStatus
 from tests.activities.afterwards import (
     audited,
     books,
@@ -227,3 +228,60 @@ async def test_a_dispute_of_a_booking_that_kept_nothing_leaves_nothing_held(desk
     await decided(desk, dispute, "won")
     assert not (await mirrored(desk, booking_id)).unbalanced
     assert "held" not in (await desk.picture(booking_id)).books
+
+
+async def won_without_money(desk: Desk, booking_id: UUID) -> None:
+    """The bank decided for us; what it took comes back in an hour of Stripe's clock."""
+    await desk.control.ask("POST", "/settings", reinstatement_delay="PT1H")
+    dispute = await disputed(desk, booking_id)
+    await mirrored(desk, booking_id)
+    await decided(desk, dispute, "won")
+    state = await mirrored(desk, booking_id)
+    (row,) = await rows_of(desk, Dispute, booking_id)
+    assert (row.status, state.disputed, state.refundable) == (DisputeStatus.WON, True, 0)
+
+
+async def money_comes_back(desk: Desk) -> None:
+    await desk.control.ask("POST", "/clock", advance_seconds=3_600)
+
+
+async def test_a_payout_stays_frozen_until_what_was_won_is_back(desk: Desk) -> None:
+    booking_id = await earned(desk, await desk.shop(amount=PRICE))
+    await won_without_money(desk, booking_id)
+    assert (await payout_of(desk, booking_id)).status is PayoutStatus.FROZEN
+    assert (await ordered(desk, booking_id)).refusal == "dispute_open"
+    await money_comes_back(desk)
+    state = await mirrored(desk, booking_id)
+    assert (state.payout_status, state.payout_amount, state.disputed) == (PayoutStatus.HELD, SHARE, False)
+
+
+async def test_a_cancellation_waits_for_what_was_won_and_then_gives_it_back(desk: Desk) -> None:
+    booking_id = await desk.confirmed(await desk.shop(amount=PRICE, policy=CHARGE_NOW))
+    await won_without_money(desk, booking_id)
+    with pytest.raises(StepError) as waits:
+        await desk.activities().payments.settle(cancelled_by(PROVIDER, booking_id))
+    assert waits.value.failure is Failure.DISPUTE_OPEN
+    await money_comes_back(desk)
+    await mirrored(desk, booking_id)
+    state = await desk.activities().payments.settle(cancelled_by(PROVIDER, booking_id))
+    assert (state.status, state.payment_status) == (BookingStatus.CANCELLED, PaymentStatus.REFUNDED)
+    assert (await desk.picture(booking_id)).refunds == (PRICE,)
+    await audited(desk, booking_id)
+
+
+async def test_an_outcome_before_what_was_won_is_back_freezes_the_share_from_its_start(desk: Desk) -> None:
+    booking_id = await desk.confirmed(await desk.shop(amount=PRICE, policy=CHARGE_NOW))
+    await won_without_money(desk, booking_id)
+    state = await desk.activities().payments.settle(completed(booking_id))
+    assert (state.payout_status, state.payout_amount) == (PayoutStatus.FROZEN, 0)
+    await money_comes_back(desk)
+    state = await mirrored(desk, booking_id)
+    assert (state.payout_status, state.payout_amount) == (PayoutStatus.HELD, SHARE)
+
+
+async def test_a_lost_dispute_beside_one_that_was_won_holds_nothing_up(desk: Desk) -> None:
+    booking_id = await earned(desk, await desk.shop(amount=PRICE))
+    await decided(desk, await disputed(desk, booking_id, amount=PRICE // 4), "lost")
+    await decided(desk, await disputed(desk, booking_id, amount=PRICE // 4), "won")
+    state = await mirrored(desk, booking_id)
+    assert (state.payout_status, state.payout_amount) == (PayoutStatus.HELD, 3 * SHARE // 4)

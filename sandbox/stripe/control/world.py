@@ -30,6 +30,7 @@ class SettingsBody(Body):
     authorization_window: timedelta | None = None
     settlement_delay: timedelta | None = None
     payout_delay: timedelta | None = None
+    reinstatement_delay: timedelta | None = None
     release_as_refund: bool | None = None
     refunds_need_funds: bool | None = None
 

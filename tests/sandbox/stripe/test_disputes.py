@@ -68,6 +68,21 @@ async def test_what_is_won_comes_back_without_the_fee(
     assert (await api.v1.refunds.create_async({"charge": str(dispute.charge)})).status == "succeeded"
 
 
+async def test_what_is_won_may_come_back_later_than_it_is_won(
+    api: stripe.StripeClient, control: Control
+) -> None:
+    await control.ask("POST", "/settings", reinstatement_delay="PT1H")
+    dispute = await _disputed(api, control)
+    await control.ask("POST", f"/disputes/{dispute.id}", status="won")
+    won = await api.v1.disputes.retrieve_async(dispute.id)
+    assert (won.status, [moved.amount for moved in won.balance_transactions]) == ("won", [-5000])
+    assert (await _dispute_events(api))[-1] == "charge.dispute.closed"
+    await control.ask("POST", "/clock", advance_seconds=3600)
+    back = await api.v1.disputes.retrieve_async(dispute.id)
+    assert [moved.amount for moved in back.balance_transactions] == [-5000, 5000]
+    assert (await _dispute_events(api))[-1] == "charge.dispute.funds_reinstated"
+
+
 @pytest.mark.parametrize("by", ["control", "close", "losing_evidence"])
 async def test_what_is_lost_stays_lost(api: stripe.StripeClient, control: Control, by: str) -> None:
     dispute = await _disputed(api, control)
