@@ -101,6 +101,8 @@ class RelayActivities(RelaySteps):
         intent = await read_stray(self._gateway, event.payment_intent_id)
         if intent is None or not stands(intent):
             return await self._done(event, Delivery.KNOWN)
+        if await self._database.run(lambda session: being_made(session, intent)):
+            return Delivery.PENDING  # an authorization that is being renewed
         log.warning("a payment that was over stands at Stripe", event_id=event.id, intent=intent.id)
         return await self._inbox.settle(event)
 

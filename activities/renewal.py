@@ -26,8 +26,8 @@ from models.records import StripeOperation
 from models.states import OperationState, PaymentStatus
 from models.transitions import Change, created
 
-REFUSED: Final = frozenset({Failure.CARD_DECLINED, Failure.STRIPE_REJECTED})
-"""The bank's no, and a card that is not kept any more."""
+REFUSED: Final = frozenset({Failure.CARD_DECLINED, Failure.STRIPE_REJECTED, Failure.UNEXPECTED_STATE})
+"""The bank's no, a card that is not kept any more, and an intent that somebody cancelled meanwhile."""
 
 
 class Renewal:

@@ -74,12 +74,13 @@ class SettlementActivities(SettlementSteps):
         """Void what is authorized, refund what was taken; done before, it does nothing.
 
         Raises:
-            StepError: of kind MONEY_NOT_SETTLED, the money is on its way; REFUND_FAILED, it came back.
+            StepError: of kind MONEY_NOT_SETTLED, the money is on its way, or its maker is not done with
+                it; REFUND_FAILED, it came back.
         """
         intent = await self._read(step.payment_intent_id)
         if intent is None:
             return Settlement(payment_intent_id=step.payment_intent_id, why="not a payment of ours")
-        found = await self._database.run(lambda session: known(session, intent))
+        found = await self._database.run(lambda session: _known(session, intent))
         booking_id = found.rows.booking.id if found else None
         why = await self._give_back(intent, found, step.at)
         return Settlement(
@@ -93,9 +94,7 @@ class SettlementActivities(SettlementSteps):
     # --- judging ----------------------------------------------------------------------------
 
     async def _judge(self, session: AsyncSession, intent: Intent) -> StrayVerdict:
-        if await being_made(session, intent):
-            raise StepError(Failure.MONEY_NOT_SETTLED, f"{intent.id} is just being made")
-        found = await known(session, intent)
+        found = await _known(session, intent)
         if found and has_it(found):
             return StrayVerdict(why=HAS_IT)
         if intent.status == "canceled":
@@ -224,6 +223,17 @@ class SettlementActivities(SettlementSteps):
 
 
 HAS_IT = "its booking has it"
+
+
+async def _known(session: AsyncSession, intent: Intent) -> Known | None:
+    """The booking behind the payment.
+
+    Raises:
+        StepError: of kind MONEY_NOT_SETTLED, its maker is not done with it.
+    """
+    if await being_made(session, intent):
+        raise StepError(Failure.MONEY_NOT_SETTLED, f"{intent.id} is just being made")
+    return await known(session, intent)
 
 
 def _fits(found: Known, intent: Intent) -> bool:

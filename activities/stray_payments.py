@@ -59,7 +59,10 @@ def stands(intent: Intent) -> bool:
 
 
 async def being_made(session: AsyncSession, intent: Intent) -> bool:
-    """Whether the operation behind the intent has still to record it."""
+    """Whether who made the intent has still to record it: an operation, or a booking that takes place."""
+    found = await known(session, intent)
+    if found and _is_seen_to(found) and intent.status != "canceled":
+        return True
     key = intent.metadata.get("op")
     under_way = select(StripeOperation.key).where(
         StripeOperation.key == key,
@@ -75,6 +78,8 @@ class Known:
     rows: Records
     payment: Payment | None
     """The row that has the intent; it may be one of an earlier round, that no row has any more."""
+    made: bool
+    """Whether one of the booking's own operations made it; else it only says that it is for the booking."""
     customer_id: str | None
 
 
@@ -85,12 +90,13 @@ async def known(session: AsyncSession, intent: Intent, *, lock: bool = False) ->
     """
     by_row = select(Payment).where(Payment.payment_intent_id == intent.id)
     payment = (await session.scalars(by_row)).one_or_none()
-    booking_id = payment.booking_id if payment else await _made_for(session, intent)
+    maker = payment.booking_id if payment else await _made_for(session, intent)
+    booking_id = maker or await _hinted(session, intent)
     if booking_id is None:
         return None
     rows = await load(session, booking_id, lock=lock)
     client = await session.get_one(Client, rows.booking.client_id)
-    return Known(rows, payment, client.stripe_customer_id)
+    return Known(rows, payment, maker is not None, client.stripe_customer_id)
 
 
 async def _made_for(session: AsyncSession, intent: Intent) -> UUID | None:
@@ -99,8 +105,7 @@ async def _made_for(session: AsyncSession, intent: Intent) -> UUID | None:
         .join(StripeOperation, StripeOperation.booking_id == Booking.id)
         .where(StripeOperation.object_id == intent.id)
     )
-    found = (await session.scalars(by_operation)).first()
-    return found or await _hinted(session, intent)
+    return (await session.scalars(by_operation)).first()
 
 
 async def _hinted(session: AsyncSession, intent: Intent) -> UUID | None:
@@ -173,6 +178,15 @@ async def _is_free(session: AsyncSession, rows: Records) -> bool:
 def takes_place(found: Known) -> bool:
     """Whether the booking is still on its way, and sees to its own payment."""
     return found.rows.booking.status not in TERMINAL_BOOKING
+
+
+def _is_seen_to(found: Known) -> bool:
+    """Whether the booking made the payment itself, and records or cancels it by itself.
+
+    The intent of a renewal has no row until it stands; whoever gives up on it, or decides the booking,
+    cancels it.
+    """
+    return takes_place(found) and found.made and found.payment is None
 
 
 def has_it(found: Known) -> bool:

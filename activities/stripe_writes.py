@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from activities.errors import PaymentMismatch
+from activities.errors import Failure, PaymentMismatch, StripeFailure
 from activities.operations import Write
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_movements import PayoutObject, RefundObject, Reversal, Transfer
@@ -60,7 +60,18 @@ class StripeWrites:
         return intent if same and ours else None
 
     async def _confirm(self, request: ConfirmIntent, key: str) -> Intent:
-        return await self._gateway.confirm_intent(request, key=key)
+        """Confirm, and read what has become of it.
+
+        An answer that Stripe had stored under the key says what was true then; the intent may have been
+        cancelled since.
+        """
+        await self._gateway.confirm_intent(request, key=key)
+        try:
+            return await self._gateway.retrieve_intent(request.payment_intent)
+        except StripeFailure as unread:
+            raise StripeFailure(
+                Failure.STRIPE_INDETERMINATE, str(unread), code=unread.code, retry_after=unread.retry_after
+            ) from None
 
     async def _find_confirmed(self, request: ConfirmIntent, _key: str, _since: datetime) -> Intent | None:
         """An intent that stands is confirmed, by us or by the client who was asked to."""

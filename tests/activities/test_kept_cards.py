@@ -250,6 +250,27 @@ async def test_a_booking_that_ends_before_its_card_is_charged_costs_nothing(
     assert set(picture.intents) <= {"canceled"}
 
 
+async def test_a_stored_answer_does_not_bring_back_a_charge_that_was_cancelled_since(desk: Desk) -> None:
+    booking_id = await AUTHORIZE.prepare(desk)
+    await desk.control.fault("reset_after", AUTHORIZE.path)
+    with pytest.raises(StripeFailure):
+        await desk.activities().authorizations.authorize(do(booking_id))
+    await desk.sdk.v1.payment_intents.cancel_async(await desk.intent_id(booking_id))
+    state = await desk.activities().authorizations.authorize(do(booking_id))
+    assert state.payment_status is PaymentStatus.VOIDED
+
+
+async def test_what_became_of_a_charge_counts_also_when_it_is_read_only_later(desk: Desk) -> None:
+    booking_id = await AUTHORIZE.prepare(desk)
+    await desk.control.fault("reset_before", "/v1/payment_intents/*", match={"method": "GET", "nth": 2})
+    with pytest.raises(StripeFailure) as unread:
+        await desk.activities().authorizations.authorize(do(booking_id))
+    assert unread.value.failure is Failure.STRIPE_INDETERMINATE
+    await desk.activities().authorizations.authorize(do(booking_id))
+    assert await desk.picture(booking_id) == AUTHORIZE.ends
+    assert len(await desk.operations(booking_id, "confirm")) == 1
+
+
 async def test_a_charge_that_was_frozen_before_the_booking_ended_finds_nothing_to_charge(
     desk: Desk,
 ) -> None:

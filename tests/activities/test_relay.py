@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
 import worker
+from activities.errors import StripeFailure
 from activities.inbox import Delivery, Inbox
 from activities.relay import BATCH, RelayActivities
 from models.catalogue import Provider
@@ -27,6 +28,7 @@ from models.states import BookingStatus, OperationState, PayoutStatus
 from settings import ORPHAN_AFTER
 from tests.activities.desk import Desk, do, now
 from tests.activities.letters import is_handled, let_pass, letter, listening, row, signals, stored
+from tests.activities.money_steps import RENEW
 from tests.activities.tampering import change_operation, change_payment, change_payout
 from tests.sandbox.stripe.conftest import until
 from tests.support.shop import Shop
@@ -147,6 +149,23 @@ async def test_money_for_a_payment_that_is_over_is_settled_when_stripe_has_it(po
     stored_event = await post.desk.database.run(lambda session: session.get_one(StripeEvent, event_id))
     assert stored_event.result == Delivery.SETTLING
     assert await is_settled(post, intent)
+
+
+async def test_the_authorization_of_a_renewal_that_is_under_way_is_no_late_money(post: Post) -> None:
+    booking_id = await RENEW.prepare(post.desk)
+    await post.desk.control.fault("reset_after", RENEW.path)
+    renew = post.desk.activities().authorizations.renew_authorization
+    with pytest.raises(StripeFailure):
+        await renew(do(booking_id))
+    (made,) = await post.desk.operations(booking_id, "intent")
+    event = await stored(post.inbox, letter(PAID, intent=made.object_id))
+    await let_pass(post.desk.database, event)
+    assert await post.relay.deliver_due() == 0
+    assert not await is_settled(post, made.object_id or "")
+    await renew(do(booking_id))
+    await let_pass(post.desk.database, event)
+    assert await post.relay.deliver_due() == 1
+    assert (await row(post.desk.database, event)).result == Delivery.KNOWN
 
 
 async def test_old_news_of_a_payment_that_is_over_at_stripe_too_settles_nothing(post: Post) -> None:

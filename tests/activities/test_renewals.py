@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.bookkeeping import record_intent
-from activities.errors import StripeFailure
+from activities.errors import StepError, StripeFailure
+from activities.settlements import HAS_IT
 from models.payments import Payment
 from models.states import PaymentStatus
 from models.transitions import Change
@@ -24,6 +25,7 @@ from tests.activities.money_steps import (
     REPLAN,
     VOID,
 )
+from workflows.followups import SettleStray, Stray
 from workflows.orders import Moving, Reschedule
 
 EIGHT_DAYS = 8 * 86_400
@@ -155,6 +157,50 @@ async def test_a_capture_of_the_whole_that_was_lost_does_not_outdo_a_cancellatio
     await desk.activities().payments.settle(half)
     picture = await desk.picture(booking_id)
     assert (picture.booking, picture.captured, picture.refunds) == ("FORFEIT", PRICE, (PRICE // 2,))
+
+
+async def lost_renewal(desk: Desk) -> tuple[UUID, str]:
+    """The new authorization stands at Stripe, and nobody has heard of it; answers its intent, too."""
+    booking_id = await RENEW.prepare(desk)
+    await desk.control.fault("reset_after", RENEW.path, match={"method": "POST"})
+    with pytest.raises(StripeFailure):
+        await renew(desk, booking_id)
+    (made,) = await desk.operations(booking_id, "intent")
+    assert made.object_id is not None
+    return booking_id, made.object_id
+
+
+async def test_a_settlement_leaves_the_renewal_of_a_booking_that_takes_place_alone(desk: Desk) -> None:
+    booking_id, intent = await lost_renewal(desk)
+    settlements = desk.activities().settlements
+    with pytest.raises(StepError, match="just being made"):
+        await settlements.judge_stray(Stray(payment_intent_id=intent))
+    with pytest.raises(StepError, match="just being made"):
+        await settlements.give_back_stray(SettleStray(payment_intent_id=intent, at=now()))
+    state = await renew(desk, booking_id)
+    assert state.payment_status is PaymentStatus.AUTHORIZED
+    assert (await desk.picture(booking_id)).intents == ("canceled", "requires_capture")
+    assert (await settlements.judge_stray(Stray(payment_intent_id=intent))).why == HAS_IT
+
+
+async def test_a_stored_answer_does_not_bring_back_a_renewal_that_was_cancelled_since(desk: Desk) -> None:
+    booking_id, intent = await lost_renewal(desk)
+    await desk.sdk.v1.payment_intents.cancel_async(intent)
+    state = await renew(desk, booking_id)
+    assert state.payment_status is PaymentStatus.CAPTURED
+    assert await desk.picture(booking_id) == RENEW_REFUSED.ends
+
+
+async def test_a_renewal_that_was_cancelled_before_it_was_confirmed_is_captured_early(desk: Desk) -> None:
+    booking_id = await RENEW.prepare(desk)
+    await desk.control.fault("reset_before", RENEW.path, match={"method": "POST"})
+    with pytest.raises(StripeFailure):
+        await renew(desk, booking_id)
+    (made,) = await desk.operations(booking_id, "intent")
+    await desk.sdk.v1.payment_intents.cancel_async(made.object_id or "")
+    for _ in range(2):
+        await renew(desk, booking_id)
+    assert await desk.picture(booking_id) == RENEW_REFUSED.ends
 
 
 # --- moved beyond the authorization ---------------------------------------------------------------
