@@ -35,11 +35,11 @@ class Pace:
     payout_hold: timedelta = timedelta(seconds=3)
     long_hold: timedelta = timedelta(minutes=5)
     """For whoever has something to say during the hold; it is released when all is said."""
-    silent_for: timedelta = timedelta(seconds=10)
+    silent_for: timedelta = timedelta(seconds=20)
     """How much of the silent session is still to come when it is booked; sessions last a minute, at least."""
     ahead: timedelta = timedelta(seconds=10)
     """How far off a session is that has to be in the future first, and to take place then."""
-    short_authorization: timedelta = timedelta(seconds=16)
+    short_authorization: timedelta = timedelta(seconds=32)
     """For whom the card network's patience ends."""
     patience: float = 60.0
     """Seconds that any one thing may take, beyond the windows above."""
@@ -165,7 +165,9 @@ class Stage:
 
     async def held(self, card: str = GOOD_CARD, **policy: Any) -> Json:
         """Completed, and the money is on hold for as long as it takes to say something about it."""
-        return await self.complete(await self.booked(card=card, payout_hold=self.pace.long_hold, **policy))
+        booking = await self.booked(card=card, payout_hold=self.pace.long_hold, **policy)
+        await self.complete(booking)
+        return await self.until(booking, has_status("COMPLETED"), "the money to be captured")
 
     async def paid_out(self, card: str = GOOD_CARD, **policy: Any) -> Json:
         """Completed, held, and the provider has its share."""

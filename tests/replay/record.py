@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from temporalio.client import WorkflowHistory
-
 from tests.replay.paths import PATHS
 from tests.replay.scene import Scene
 from tests.support.product import ROOT, running_product
@@ -28,34 +26,31 @@ def version() -> str:
     return str(project["project"]["version"])
 
 
-async def record(scene: Scene, names: Sequence[str]) -> dict[str, WorkflowHistory]:
-    """Play the named paths, all of them if none is named."""
-    histories = {}
+async def record(scene: Scene, names: Sequence[str]) -> None:
+    """Play the named paths, all of them if none is named, and keep each as soon as it is over."""
+    directory = HISTORIES / version()
+    directory.mkdir(parents=True, exist_ok=True)
     for path in PATHS:
         name = getattr(path, "__name__", "")
         if names and name not in names:
             continue
-        saga = await path(scene)
+        played = await path(scene)
         await scene.control.ask("DELETE", "/faults")
-        histories[name] = await saga.handle.fetch_history()
-        print(f"{name}: {len(histories[name].events)} events")  # noqa: T201 - a command's answer
-    return histories
+        history = await played.handle.fetch_history()
+        events = without_traces(json.loads(history.to_json()))
+        (directory / f"{name}.json").write_text(json.dumps(events, indent=1) + "\n")
+        print(f"{name}: {len(history.events)} events")  # noqa: T201 - a command's answer
 
 
-async def _main(names: Sequence[str]) -> dict[str, WorkflowHistory]:
+async def _main(names: Sequence[str]) -> None:
     async with running_product() as product:
         market = Market(product.env, product.sdk)
-        scene = Scene(market, Control(product.stripe), product.database, product.gateway)
-        return await record(scene, names)
+        await record(Scene(market, Control(product.stripe), product.database, product.gateway), names)
 
 
 def main() -> None:
     """Record and write."""
-    directory = HISTORIES / version()
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, history in asyncio.run(_main(sys.argv[1:])).items():
-        events = without_traces(json.loads(history.to_json()))
-        (directory / f"{name}.json").write_text(json.dumps(events, indent=1) + "\n")
+    asyncio.run(_main(sys.argv[1:]))
 
 
 def without_traces(node: Any) -> Any:

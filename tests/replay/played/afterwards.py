@@ -13,6 +13,7 @@ from models.states import BookingStatus, PayoutStatus, ReportedOutcome, Role, Se
 from tests.replay.scene import (
     AT_ONCE,
     LATER,
+    MOMENT,
     STARTED,
     THIRD,
     Path,
@@ -21,6 +22,7 @@ from tests.replay.scene import (
     becomes,
     ends,
     paid_out,
+    starts,
 )
 from tests.support.shop import Shop, open_shop
 from tests.workflows.real import RealCare, RealSaga
@@ -127,7 +129,8 @@ async def settlement_given_back(scene: Scene) -> Talk:
     saga = await scene.begin(late_payment="refund", **UNPAID)
     await ends(saga, BookingStatus.CANCELLED, "payment_timeout")
     settlement = await _settle(scene, await saga.pays_all_the_same())
-    assert (await settlement.handle.result()).given_back
+    settled = await settlement.handle.result()
+    assert settled.given_back, settled
     return settlement
 
 
@@ -146,8 +149,9 @@ async def _settle(scene: Scene, intent: str) -> Talk:
 
 
 async def class_seat(scene: Scene) -> RealSaga:
-    shop, session_id = await _class(scene, STARTED)
+    shop, session_id = await _class(scene, 2 * MOMENT)
     saga = await _seat(scene, shop, session_id)
+    await starts(saga)
     await saga.complete(Role.PROVIDER)
     return await paid_out(await ends(saga, BookingStatus.COMPLETED))
 
