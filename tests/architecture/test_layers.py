@@ -41,7 +41,10 @@ OUTSIDE_OF_WORKFLOWS = frozenset(
         "prometheus_client",
     }
 )
-PURE = sorted(PURE_MODELS | {"models.availability", "models.books", "models.clock", "models.announcements"})
+PURE = sorted(
+    PURE_MODELS
+    | {"models.availability", "models.books", "models.clock", "models.holds", "models.announcements"}
+)
 
 
 def first_party(module: Module) -> set[str]:
