@@ -4,6 +4,8 @@ Card networks let an authorization go after days. What the booking still needs t
 early, authorized anew, or authorized again nearer the new date (DESIGN section 5).
 """
 
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,6 +34,12 @@ from models.transitions import Change, move
 from workflows.contracts import BookingState, Do
 from workflows.steps import AuthorizationSteps
 
+REFUSED: Final = frozenset({Failure.CARD_DECLINED, Failure.STRIPE_REJECTED})
+"""The bank's no, and a card that is not kept any more: the client can give another."""
+
+UNDECIDED_LOOK: Final = timedelta(hours=1)
+"""How long a bank that has not decided is left alone; a webhook tells sooner."""
+
 
 class AuthorizationActivities(AuthorizationSteps):
     """Implements `AuthorizationSteps`."""
@@ -51,12 +59,14 @@ class AuthorizationActivities(AuthorizationSteps):
     async def authorize(self, step: Do) -> BookingState:
         """Charge the kept card with nobody there; a refusal starts the time to repair it, once.
 
-        While that time runs, the intent is only read: the client confirms it on session.
+        While that time runs, the intent is only read: the client confirms it on session. A charge that
+        the bank has not decided yet is looked at again later.
         """
         rows = await self._keeping.rows(step.booking_id)
         context = change(step.booking_id, step.at)
         if _chargeable(rows, step):
             await self._charge(rows, context)
+            await self._undecided(step, context)
         elif rows.payment.status is PaymentStatus.SAVED:
             await self._reading.read(rows, context)
         return await self._state(step.booking_id)
@@ -98,12 +108,24 @@ class AuthorizationActivities(AuthorizationSteps):
         try:
             await self._operations.perform(self._tasks.confirmation(rows.payment, context))
         except StripeFailure as failure:
-            if failure.failure is Failure.CARD_DECLINED:
+            if failure.failure in REFUSED:
                 await self._database.run(lambda session: _refused(session, rows.payment, context))
             elif failure.failure is Failure.UNEXPECTED_STATE:
                 await self._overtaken(rows, failure, context)
             else:
                 raise
+
+    async def _undecided(self, step: Do, context: Change) -> None:
+        """The card was charged and is not authorized: the bank takes its time, or has said no since."""
+        rows = await self._keeping.rows(step.booking_id)
+        intent = await self._keeping.intent(rows.payment)
+        if intent is None or not _chargeable(rows, step):
+            return
+        await self._reading.accept(rows, intent, context)
+        if intent.status == "processing":
+            await self._database.run(lambda session: _later(session, rows.payment, context))
+        else:
+            await self._database.run(lambda session: _refused(session, rows.payment, context))
 
     async def _overtaken(self, rows: Records, failure: StripeFailure, context: Change) -> None:
         """Somebody else confirmed or cancelled the intent: what it says now counts."""
@@ -162,6 +184,13 @@ def _ending(rows: Records, step: Do) -> bool:
 def _stands(row: Payment, payment: Payment) -> bool:
     """It is still this round's authorization."""
     return row.cycle == payment.cycle and row.status is PaymentStatus.AUTHORIZED
+
+
+async def _later(session: AsyncSession, payment: Payment, context: Change) -> None:
+    """The card's next look is set, so that nobody asks the bank without a pause."""
+    row = await lock_payment(session, context.booking_id, payment.id)
+    if row.status is PaymentStatus.SAVED and row.fix_by is None:
+        row.authorize_at = context.at + UNDECIDED_LOOK
 
 
 async def _refused(session: AsyncSession, payment: Payment, context: Change) -> None:

@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select
 
+from activities.authorizations import UNDECIDED_LOOK
 from activities.errors import Failure, PaymentMismatch, StripeFailure
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_objects import Setup
+from activities.stripe_objects import Intent, Setup
 from activities.stripe_requests import CancelSetup
 from models.notifications import Notification
 from models.states import BookingStatus, PaymentStatus
@@ -46,6 +47,17 @@ class Tampered(StripeGateway):
 
     async def retrieve_setup(self, setup_id: str) -> Setup:
         return (await super().retrieve_setup(setup_id)).model_copy(update=self.changes)
+
+
+class Undecided(StripeGateway):
+    """The bank takes its time: what is charged reads `status` until it is cleared."""
+
+    status: str | None
+
+    async def retrieve_intent(self, intent_id: str) -> Intent:
+        intent = await super().retrieve_intent(intent_id)
+        waits = self.status and intent.status == "requires_capture"
+        return intent.model_copy(update={"status": self.status, "charge": None}) if waits else intent
 
 
 class Overtaken(StripeGateway):
@@ -248,6 +260,53 @@ async def test_a_booking_that_ends_before_its_card_is_charged_costs_nothing(
     picture = await desk.picture(booking_id)
     assert (picture.payment, picture.captured, picture.payout) == ("VOIDED", 0, None)
     assert set(picture.intents) <= {"canceled"}
+
+
+async def undecided(outside: Running) -> Undecided:
+    gateway = Undecided.connect(outside.secret_key, outside.url)
+    gateway.status = "processing"
+    return gateway
+
+
+async def test_a_charge_that_the_bank_has_not_decided_is_looked_at_again_after_a_pause(
+    desk: Desk, outside: Running
+) -> None:
+    booking_id = await AUTHORIZE.prepare(desk)
+    gateway, at = await undecided(outside), now()
+    steps = desk.activities(gateway=gateway).authorizations
+    for late in (timedelta(0), UNDECIDED_LOOK):
+        state = await steps.authorize(do(booking_id, at=at + late))
+        assert (state.payment_status, state.fix_by) == (PaymentStatus.SAVED, None)
+        assert state.authorize_at == at + late + UNDECIDED_LOOK
+    gateway.status = None
+    state = await steps.authorize(do(booking_id, at=at + 2 * UNDECIDED_LOOK))
+    assert state.payment_status is PaymentStatus.AUTHORIZED
+    assert len(await desk.operations(booking_id, "confirm")) == 1
+    await gateway.close()
+
+
+async def test_a_charge_that_the_bank_refuses_only_later_is_the_clients_to_repair(
+    desk: Desk, outside: Running
+) -> None:
+    booking_id = await AUTHORIZE.prepare(desk)
+    gateway, at = await undecided(outside), now()
+    steps = desk.activities(gateway=gateway).authorizations
+    await steps.authorize(do(booking_id, at=at))
+    gateway.status = "requires_payment_method"
+    state = await steps.authorize(do(booking_id, at=at + UNDECIDED_LOOK))
+    assert (state.payment_status, state.fix_by is None) == (PaymentStatus.SAVED, False)
+    await gateway.close()
+
+
+async def test_a_kept_card_that_its_owner_has_taken_away_is_the_clients_to_repair(desk: Desk) -> None:
+    booking_id = await AUTHORIZE.prepare(desk)
+    kept = (await desk.payment(booking_id)).payment_method_id
+    await desk.sdk.v1.payment_methods.detach_async(kept or "")
+    state = await desk.activities().authorizations.authorize(do(booking_id))
+    assert (state.payment_status, state.fix_by is None) == (PaymentStatus.SAVED, False)
+    await desk.confirm_card(booking_id)
+    repaired = await desk.activities().payments.read_payment(do(booking_id))
+    assert repaired.payment_status is PaymentStatus.AUTHORIZED
 
 
 async def test_a_stored_answer_does_not_bring_back_a_charge_that_was_cancelled_since(desk: Desk) -> None:
