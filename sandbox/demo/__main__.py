@@ -25,7 +25,7 @@ from sandbox.errors import SandboxError
 PATIENCE: Final = 240.0
 """Seconds that everything together may take once the stack is there."""
 
-FILE_WIDTH: Final = 120
+FILE_WIDTH: Final = 140
 """Columns where there is no terminal to ask."""
 
 INTERRUPTED: Final = 130
