@@ -23,6 +23,9 @@ PAYMENT_UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING})
 WISH_WAITS = frozenset({Step.RESERVE, Step.SETTLE, Step.GIVE_BACK, Step.RELEASE})
 """Parked steps that not even a cancellation before confirmation interrupts."""
 
+YIELDS = frozenset({Step.AUTHORIZE, Step.RENEW, Step.REPLAN})
+"""Parked steps that every outcome interrupts."""
+
 
 class Conversation(Paymaster):
     """The booking as it is known so far, and everybody who may say something to it."""
@@ -209,7 +212,9 @@ class Conversation(Paymaster):
     def _stuck(self) -> bool:
         """A wish waits for a person; whoever made it should not wait along, for updates are few."""
         parked = self._attention.parked
-        return parked in WISH_WAITS or (parked is not None and not self._wishes.free_of_charge)
+        if parked is None or parked in YIELDS:
+            return False
+        return parked in WISH_WAITS or not self._wishes.free_of_charge
 
     @property
     def _ended(self) -> bool:

@@ -167,5 +167,5 @@ class Rows(Stage):
             self.blocked_at = None
         if hold.status is PayoutStatus.CANCELLED:
             self.books = self.books.model_copy(update={"allocated": True})
-            self.update(objected=False)
+            self.update(objected=False, objected_at=None)
         self.update(payout_status=hold.status, payout_due_at=hold.due_at)

@@ -28,7 +28,7 @@ class Share(Rows):
 
     def contest(self, step: Contest) -> BookingState:
         if not self.booking.objected and self.booking.payout_status in holds.WAITING:
-            self.update(objected=True)
+            self.update(objected=True, objected_at=step.at)
             self.follow(step.at)
         return self.booking
 
@@ -39,7 +39,7 @@ class Share(Rows):
         return self.update(payout_due_at=until)
 
     def judge(self, step: Judge) -> BookingState:
-        self.update(objected=False)
+        self.update(objected=False, objected_at=None)
         self.follow(step.at)
         return self.booking
 

@@ -158,6 +158,9 @@ async def test_what_was_taken_by_hand_is_paid_again_only_when_ops_say_so(sagas: 
     await care.resolve(Step.REBALANCE, Action.RETRY)
     await quiet_end(care)
     assert care.world.transferred == [9600, 2000]
+    tries = [call.message.model_dump()["insist"] for call in care.world.calls if call.step == "rebalance"]
+    assert set(map(str, tries[:-1])) == {"None"}
+    assert tries[-1] == OPS.model_dump()
 
 
 async def test_ops_may_leave_it_with_the_platform(sagas: Sagas) -> None:
