@@ -107,6 +107,7 @@ async def bank_answered(session: AsyncSession, row_id: UUID, found: PayoutObject
         return
     if status is BankPayoutStatus.PAID:
         await move(session, attempt, status, context)
+        rows.payout.blocked_at = None
         if is_at_bank(rows.payout) and await to_send(session, rows.payout) <= 0:
             await arrived(session, rows, rows.payout, context)
     else:
@@ -121,15 +122,28 @@ async def refused(
     if payout.status in (PayoutStatus.PAID, PayoutStatus.PARTIALLY_REVERSED):
         await move(session, payout, PayoutStatus.PROCESSING, context)
     elif payout.status is PayoutStatus.PROCESSING and payout.transfer_id is not None:
-        await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=context.at)
+        await block(session, payout, context)
+
+
+async def block(session: AsyncSession, payout: Payout, context: Change) -> None:
+    """The provider's bank cannot have it; since when it could not, is kept until it can."""
+    await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=payout.blocked_at or context.at)
 
 
 async def arrived(session: AsyncSession, rows: Records, payout: Payout, context: Change) -> None:
     """The provider has all that there was to send; what came back of it meanwhile is said too."""
-    await move(session, payout, PayoutStatus.PROCESSING, context, blocked_at=None)
+    payout.blocked_at = None
+    await move(session, payout, PayoutStatus.PROCESSING, context)
     await move(session, payout, PayoutStatus.PAID, context)
     latest = select(ProviderTransfer.amount_reversed).where(
         ProviderTransfer.transfer_id == payout.transfer_id
     )
     if await session.scalar(latest):
         await move(session, payout, payout_after(await books_of(session, rows)), context)
+
+
+async def out_of_reach(session: AsyncSession, context: Change) -> None:
+    """The account may not send to its bank, or left while money was on its way there."""
+    payout = (await load(session, context.booking_id, lock=True)).payout
+    if payout is not None and is_at_bank(payout):
+        await block(session, payout, context)

@@ -7,20 +7,25 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import bank_books
+from activities.accounts import books_of
 from activities.errors import Failure, StripeFailure
 from activities.operations import Operations, Task
-from activities.records import load
+from activities.records import Records, load
+from activities.standing import is_unbalanced
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_movements import PayoutObject
 from activities.stripe_requests import CreatePayout
 from activities.stripe_writes import StripeWrites
+from activities.transferring import is_in_doubt
 from models.database import Database
 from models.payments import BankPayout, Payout
 from models.states import BankPayoutStatus, PayoutStatus
 from models.transitions import Change, move
 
-CLOSED = frozenset({"payouts_not_allowed"})
+CLOSED = frozenset({"payouts_not_allowed", "account_invalid"})
 """Stripe's codes for an account that may send nothing to its bank."""
+
+KIND = "bank_payout"
 
 
 class BankPayouts:
@@ -53,18 +58,35 @@ class BankPayouts:
         except StripeFailure as failure:
             if not failure.definite:
                 raise
+            if await self._database.run(lambda session: is_in_doubt(session, row_id, KIND)):
+                await self._wait_for(failure, context)
+                return
             await self._database.run(partial(_give_up, row_id=row_id, failure=failure, context=context))
             if failure.failure is not Failure.INSUFFICIENT_BALANCE and failure.code not in CLOSED:
                 raise
 
+    async def _wait_for(self, failure: StripeFailure, context: Change) -> None:
+        """What may have been sent could not be looked up: an account that left has to come back."""
+        if failure.failure is not Failure.PROVIDER_NOT_PAYABLE:
+            raise failure
+        await self._database.run(lambda session: bank_books.out_of_reach(session, context))
+
     async def _may_try(self, payout: Payout, context: Change) -> bool:
         """The account may send to its bank, and has what is to be sent."""
         account_id = payout.stripe_account_id or ""
-        if not (await self._gateway.retrieve_account(account_id)).payouts_enabled:
-            await self._database.run(lambda session: _block(session, context))
+        if not await self._is_open(account_id):
+            await self._database.run(lambda session: bank_books.out_of_reach(session, context))
             return False
         amount = await self._database.run(lambda session: bank_books.to_send(session, payout))
         return (await self._gateway.funds_of(account_id, payout.currency)).available >= amount
+
+    async def _is_open(self, account_id: str) -> bool:
+        try:
+            return (await self._gateway.retrieve_account(account_id)).payouts_enabled
+        except StripeFailure as failure:
+            if failure.failure is not Failure.PROVIDER_NOT_PAYABLE:
+                raise
+            return False
 
     def _task(self, row_id: UUID, context: Change) -> Task[CreatePayout, PayoutObject]:
         async def freeze(session: AsyncSession) -> CreatePayout | None:
@@ -80,7 +102,7 @@ async def _to_be_sent(session: AsyncSession, context: Change) -> Payout | None:
     """The payout, while something of it is to be sent; one of which all came back has arrived."""
     rows = await load(session, context.booking_id, lock=True)
     payout = rows.payout
-    if payout is None or not bank_books.is_at_bank(payout):
+    if payout is None or not await _may_leave(session, rows):
         return None
     last = await bank_books.latest_attempt(session, payout)
     if last is not None and last.status is BankPayoutStatus.PENDING:
@@ -92,10 +114,16 @@ async def _to_be_sent(session: AsyncSession, context: Change) -> Payout | None:
     return None
 
 
+async def _may_leave(session: AsyncSession, rows: Records) -> bool:
+    """The share is on its way to the bank, and nothing of it has to be taken back first."""
+    return bank_books.is_at_bank(rows.payout) and not is_unbalanced(rows, await books_of(session, rows))
+
+
 async def _freeze(session: AsyncSession, row_id: UUID, context: Change) -> CreatePayout | None:
     """The attempt's request, unless another one of the account is under way: they would race for its balance."""
-    payout = (await load(session, context.booking_id, lock=True)).payout
-    if payout is None or not bank_books.is_at_bank(payout):
+    rows = await load(session, context.booking_id, lock=True)
+    payout = rows.payout
+    if payout is None or not await _may_leave(session, rows):
         return None
     account = payout.stripe_account_id or ""
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"bank:{account}", 0))))
@@ -115,7 +143,7 @@ async def _freeze(session: AsyncSession, row_id: UUID, context: Change) -> Creat
         metadata={"booking_id": str(context.booking_id), "payout_id": str(payout.id)},
     )
     await bank_books.draft_attempt(session, payout, row_id, request, context)
-    await move(session, payout, PayoutStatus.PROCESSING, context, blocked_at=None)
+    await move(session, payout, PayoutStatus.PROCESSING, context)
     return request
 
 
@@ -130,9 +158,3 @@ async def _give_up(session: AsyncSession, row_id: UUID, failure: StripeFailure, 
         await move(session, attempt, BankPayoutStatus.FAILED, context, failure=why)
     else:
         await bank_books.refused(session, payout, attempt, why, context)
-
-
-async def _block(session: AsyncSession, context: Change) -> None:
-    payout = (await load(session, context.booking_id, lock=True)).payout
-    if payout is not None and bank_books.is_at_bank(payout):
-        await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=context.at)

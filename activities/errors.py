@@ -72,6 +72,10 @@ INDEFINITE = frozenset(
 these answers are given before the key is looked at. The operation keeps its key."""
 
 
+UNREADABLE = frozenset({Failure.STRIPE_AUTHENTICATION, Failure.PROVIDER_NOT_PAYABLE})
+"""How Stripe answers for a connected account that is no longer ours to look into."""
+
+
 class StepError(Exception):
     """A step did not do its work; `failure` says how."""
 

@@ -8,12 +8,13 @@ balance and is none.
 from functools import partial
 from uuid import UUID
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import bank_books, disputes, refunding, reversing
+from activities.errors import UNREADABLE, StripeFailure
 from activities.operations import Operations, Task
-from activities.records import load
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_movements import DisputeObject, PayoutObject, RefundObject, Reversal
 from activities.stripe_requests import CreatePayout, CreateRefund, CreateReversal
@@ -23,6 +24,8 @@ from models.payments import BankPayout, Payment, ProviderTransfer, Refund
 from models.records import StripeOperation
 from models.states import MONEY_TAKEN, BankPayoutStatus, OperationState, RefundStatus
 from models.transitions import Change
+
+log = structlog.get_logger()
 
 IN_DOUBT = frozenset({OperationState.STARTED, OperationState.UNKNOWN})
 
@@ -85,9 +88,17 @@ class Mirror:
                 await self._operations.recover(self._reversal_of(operation, transfer, context))
 
     async def _bank(self, context: Change) -> None:
-        attempt = await self._database.run(lambda session: _sent(session, context.booking_id))
-        if attempt is None:
-            return
+        """Every attempt that may have arrived: an earlier one may come back after a later one was made."""
+        for attempt in await self._database.run(lambda session: _sent(session, context.booking_id)):
+            try:
+                await self._attempt(attempt, context)
+            except StripeFailure as failure:
+                if failure.failure not in UNREADABLE:
+                    raise
+                log.warning("a payout cannot be read", account=attempt.account, failure=failure.failure)
+                await self._database.run(lambda session: bank_books.out_of_reach(session, context))
+
+    async def _attempt(self, attempt: BankPayout, context: Change) -> None:
         if attempt.stripe_payout_id is None:
             await self._operations.recover(bank_task(self._writes, attempt.booking_id, attempt.id, context))
             return
@@ -156,10 +167,11 @@ async def _transfers(session: AsyncSession, booking_id: UUID) -> list[ProviderTr
     return list(await session.scalars(made.order_by(ProviderTransfer.number)))
 
 
-async def _sent(session: AsyncSession, booking_id: UUID) -> BankPayout | None:
-    payout = (await load(session, booking_id)).payout
-    attempt = await bank_books.latest_attempt(session, payout) if payout else None
-    return attempt if attempt and attempt.status is not BankPayoutStatus.FAILED else None
+async def _sent(session: AsyncSession, booking_id: UUID) -> list[BankPayout]:
+    sent = select(BankPayout).where(
+        BankPayout.booking_id == booking_id, BankPayout.status != BankPayoutStatus.FAILED
+    )
+    return list(await session.scalars(sent.order_by(BankPayout.number)))
 
 
 async def _is_known(session: AsyncSession, found: RefundObject) -> bool:

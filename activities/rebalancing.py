@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import debts, reversing, shares
 from activities.accounts import books_of, next_reference, post
-from activities.errors import Failure, StepError, StripeFailure
+from activities.errors import UNREADABLE, Failure, StepError, StripeFailure
 from activities.operations import Operations, Task
 from activities.records import Records, load
 from activities.standing import is_unbalanced
 from activities.stripe_gateway import StripeGateway
-from activities.stripe_movements import Reversal
+from activities.stripe_movements import Funds, Reversal
 from activities.stripe_requests import CreateReversal
 from activities.stripe_writes import StripeWrites
 from activities.transferring import FURTHER, next_transfer_id
@@ -32,6 +32,9 @@ from models.transitions import Change
 
 ROUNDS: Final = 20
 """More reversals than a booking has transfers: a bound, so that a bug does not take money for ever."""
+
+SHORT: Final = frozenset({Failure.INSUFFICIENT_BALANCE, Failure.PROVIDER_NOT_PAYABLE})
+"""How Stripe says that an account bears no such reversal."""
 
 
 class Rebalancing:
@@ -86,16 +89,25 @@ class Rebalancing:
         Funds of the transfer that are pending at Stripe may be reachable: it is asked for them once,
         and takes no for an answer.
         """
-        funds = await self._gateway.funds_of(transfer.destination, transfer.currency)
+        funds = await self._funds(transfer)
         row_id = await self._database.run(lambda session: reversing.next_reversal_id(session, transfer))
         reachable = funds.available + max(funds.pending, 0)
         if reachable > funds.available:
             try:
                 return await self._take(transfer, row_id, reachable, context)
             except StripeFailure as failure:
-                if failure.failure is not Failure.INSUFFICIENT_BALANCE:
+                if failure.failure not in SHORT:
                     raise
         return await self._take(transfer, row_id, funds.available, context)
+
+    async def _funds(self, transfer: ProviderTransfer) -> Funds:
+        """What the account has; one that left does not say, but a reversal may still reach it (TRAPS 31)."""
+        try:
+            return await self._gateway.funds_of(transfer.destination, transfer.currency)
+        except StripeFailure as failure:
+            if failure.failure not in UNREADABLE:
+                raise
+            return Funds(available=0, pending=transfer.amount - transfer.amount_reversed)
 
     async def _take(self, transfer: ProviderTransfer, row_id: UUID, available: int, context: Change) -> bool:
         await self._operations.perform(self._task(transfer, row_id, available, context))

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.errors import Failure, StripeFailure
+from activities.errors import UNREADABLE, StripeFailure
 from activities.inbox import Inbox
 from activities.routing import HANDLED
 from activities.stripe_gateway import StripeGateway
@@ -30,7 +30,6 @@ OVERLAP: Final = timedelta(minutes=30)
 """Events are listed by when they happened, and clocks differ; an event is only ever stored once."""
 
 WAITING: Final = (PayoutStatus.HELD, PayoutStatus.FROZEN, PayoutStatus.PROCESSING, PayoutStatus.BLOCKED)
-UNREADABLE: Final = frozenset({Failure.STRIPE_AUTHENTICATION, Failure.PROVIDER_NOT_PAYABLE})
 
 
 class Sweep:

@@ -50,10 +50,10 @@ async def next_transfer_id(session: AsyncSession, payout: Payout) -> UUID:
     return row_id_for(payout.id, KIND, made + 1) if made else payout.id
 
 
-async def is_in_doubt(session: AsyncSession, row_id: UUID) -> bool:
-    """Whether an attempt at this transfer may have happened: it is looked up before anything else."""
+async def is_in_doubt(session: AsyncSession, row_id: UUID, kind: str = KIND) -> bool:
+    """Whether an attempt at this row's write may have happened: it is looked up before anything else."""
     doubtful = select(func.count()).where(
-        StripeOperation.kind == KIND,
+        StripeOperation.kind == kind,
         StripeOperation.row_id == row_id,
         StripeOperation.state.in_((OperationState.STARTED, OperationState.UNKNOWN)),
     )
@@ -79,7 +79,7 @@ async def block(session: AsyncSession, row_id: UUID, context: Change) -> None:
     payout = (await load(session, context.booking_id, lock=True)).payout
     if payout is None or not is_payable(payout) or await is_in_doubt(session, row_id):
         return
-    await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=context.at)
+    await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=payout.blocked_at or context.at)
 
 
 async def _freeze(session: AsyncSession, row_id: UUID, context: Change) -> CreateTransfer | None:
@@ -101,7 +101,7 @@ async def _freeze(session: AsyncSession, row_id: UUID, context: Change) -> Creat
         return None
     destination = provider.stripe_account_id or ""
     await _draft(session, payout, row_id, amount, destination)
-    payout.stripe_account_id, payout.transfer_id, payout.blocked_at = destination, None, None
+    payout.stripe_account_id, payout.transfer_id = destination, None
     await move(session, payout, PayoutStatus.PROCESSING, context)
     return CreateTransfer(
         amount=amount,
@@ -142,7 +142,8 @@ async def _nothing_to_transfer(session: AsyncSession, rows: Records, payout: Pay
     due = (await books_of(session, rows)).due
     if due < 0:
         await debts.raise_debt(session, rows, -due, context)
-    await move(session, payout, PayoutStatus.PROCESSING, context, blocked_at=None)
+    payout.blocked_at = None
+    await move(session, payout, PayoutStatus.PROCESSING, context)
     await move(session, payout, PayoutStatus.PAID, context)
 
 
@@ -185,7 +186,8 @@ async def _record(session: AsyncSession, row_id: UUID, made: Transfer, context: 
     await shares.divide(session, rows)
     post(session, rows, JournalKind.TRANSFER, ledger.transfer(made.amount), made.id)
     transfer.transfer_id = payout.transfer_id = made.id
-    await move(session, payout, PayoutStatus.PROCESSING, context, blocked_at=None)
+    payout.blocked_at = None
+    await move(session, payout, PayoutStatus.PROCESSING, context)
     if not await is_manual(session, rows):
         await move(session, payout, PayoutStatus.PAID, context)
 

@@ -10,14 +10,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.errors import Failure, StepError
-from models.payments import BankPayout
+from models.payments import BankPayout, Refund
 from models.states import BankPayoutStatus, PayoutStatus
 from tests.activities.afterwards import (
     DAYS,
     MANUAL,
     audited,
+    debt_of,
     drain,
     earned,
+    in_dashboard,
     mirrored,
     ordered,
     paid_out,
@@ -25,7 +27,7 @@ from tests.activities.afterwards import (
     rebalanced,
     rows_of,
 )
-from tests.activities.desk import Desk, do
+from tests.activities.desk import Desk, do, now
 from tests.activities.money_steps import PRICE, SHARE
 from workflows.contracts import BookingState
 
@@ -51,6 +53,15 @@ async def sent(desk: Desk, booking_id: UUID) -> BookingState:
 
 async def attempts(desk: Desk, booking_id: UUID) -> list[BankPayout]:
     return await rows_of(desk, BankPayout, booking_id)
+
+
+async def reversed_and_paid_again(desk: Desk, booking_id: UUID) -> None:
+    """The refund fails late after all: what was taken back is transferred once more."""
+    (refund,) = await rows_of(desk, Refund, booking_id)
+    await desk.control.ask("POST", f"/refunds/{refund.refund_id}", status="failed")
+    await mirrored(desk, booking_id)
+    await desk.control.ask("POST", "/balance", amount=SHARE, currency="eur")
+    assert (await rebalanced(desk, booking_id)).at_bank
 
 
 async def bank_says(desk: Desk, booking_id: UUID, status: str) -> None:
@@ -232,3 +243,57 @@ async def test_a_share_whose_account_stripe_pays_out_by_itself_is_not_sent(desk:
     await desk.activities().payouts.pay_out(do(booking_id))
     assert (await sent(desk, booking_id)).payout_status is PayoutStatus.PAID
     assert (await desk.picture(booking_id)).bank == ()
+
+
+async def test_nothing_goes_to_the_bank_while_something_has_to_be_taken_back_first(desk: Desk) -> None:
+    booking_id = await transferred(desk)
+    await in_dashboard(desk, booking_id, PRICE)
+    state = await sent(desk, booking_id)  # learns of the refund only now
+    assert (state.payout_status, state.at_bank, state.unbalanced) == (PayoutStatus.PROCESSING, True, True)
+    assert await attempts(desk, booking_id) == []
+    state = await rebalanced(desk, booking_id)
+    assert (state.payout_status, state.unbalanced) == (PayoutStatus.REVERSED, False)
+    assert await debt_of(desk, booking_id) == (0, 0)
+    assert (await desk.picture(booking_id)).reversals == (SHARE,)
+
+
+async def test_an_earlier_attempt_that_comes_back_late_is_seen_and_sent_again(desk: Desk) -> None:
+    booking_id = await transferred(desk)
+    await ordered(desk, booking_id, PRICE // 2)
+    await rebalanced(desk, booking_id)
+    await sent(desk, booking_id)
+    await bank_says(desk, booking_id, "paid")
+    await reversed_and_paid_again(desk, booking_id)
+    await sent(desk, booking_id)
+    await bank_says(desk, booking_id, "paid")
+    assert (await sent(desk, booking_id)).payout_status is PayoutStatus.PAID
+    first, _ = await attempts(desk, booking_id)
+    await desk.control.ask("POST", f"/payouts/{first.stripe_payout_id}", status="failed")
+    state = await mirrored(desk, booking_id)
+    assert (state.payout_status, state.at_bank) == (PayoutStatus.PROCESSING, True)
+    assert [one.status for one in await attempts(desk, booking_id)] == [
+        BankPayoutStatus.FAILED,
+        BankPayoutStatus.PAID,
+    ]
+    await sent(desk, booking_id)
+    assert [one.amount for one in await attempts(desk, booking_id)] == [
+        first.amount,
+        SHARE // 2,
+        first.amount,
+    ]
+
+
+async def test_a_bank_that_refuses_again_and_again_is_looked_into_after_the_first_refusals_patience(
+    desk: Desk,
+) -> None:
+    booking_id = await transferred(desk)
+    first = now()
+    for days in range(3):
+        await desk.activities().payouts.send_to_bank(do(booking_id, at=first + timedelta(days=days)))
+        await bank_says(desk, booking_id, "failed")
+        state = await mirrored(desk, booking_id, first + timedelta(days=days))
+        assert (state.payout_status, state.escalate_at) == (PayoutStatus.BLOCKED, first + timedelta(days=3))
+    await sent(desk, booking_id)
+    await bank_says(desk, booking_id, "paid")
+    assert (await sent(desk, booking_id)).payout_status is PayoutStatus.PAID
+    assert (await payout_of(desk, booking_id)).blocked_at is None

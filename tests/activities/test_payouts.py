@@ -115,6 +115,15 @@ async def test_a_provider_that_turns_out_to_be_restricted_is_blocked_by_stripes_
     assert await desk.picture(booking_id) == PAY_OUT.ends
 
 
+async def test_refusals_day_after_day_are_looked_into_after_the_first_ones_patience(desk: Desk) -> None:
+    booking_id = await PAY_OUT.prepare(desk)
+    first = now()
+    for days in range(3):
+        await desk.control.fault("fail_before", PAY_OUT.path, times=2, status=400, code=REFUSED)
+        state = await desk.activities().payouts.pay_out(do(booking_id, at=first + timedelta(days=days)))
+        assert (state.payout_status, state.escalate_at) == (PayoutStatus.BLOCKED, first + timedelta(days=3))
+
+
 async def test_an_account_that_was_swapped_gets_the_money_of_the_one_that_was_refused(desk: Desk) -> None:
     shop, other = await desk.shop(amount=PRICE), await desk.shop(amount=PRICE)
     booking_id = await desk.earned(shop)
