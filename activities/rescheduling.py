@@ -1,7 +1,9 @@
 """Moving a booking: the new slot is taken in the transaction that lets the old one go, or nothing is.
 
 The payment stays what it is. Only where its authorization would not live to see the new date is it
-marked for re-planning; a kept card gets its day anew (DESIGN section 5, TRAPS 48).
+marked for re-planning; a kept card gets its day anew (DESIGN section 5, TRAPS 48). Of a client who
+moved the booking when cancelling it would have cost something, the authorization is never let go:
+nothing could be kept of a card that is only saved (ADR 0015).
 """
 
 from datetime import timedelta
@@ -24,6 +26,7 @@ from models.bookings import Booking, Session
 from models.catalogue import Provider
 from models.database import sqlstate
 from models.keys import row_id_for
+from models.money import BASIS_POINTS
 from models.outbox import announce
 from models.payments import Payment
 from models.policy import Policy, tier_reached
@@ -52,6 +55,7 @@ async def reschedule(session: AsyncSession, step: Moving) -> Changed:
     if _there(rows, step):
         return Changed(booking=await state(session, step.booking_id))
     try:
+        _check_still_there(rows, step)
         _check(rows, step)
         async with session.begin_nested():
             await _move(session, rows, step)
@@ -76,6 +80,16 @@ def _there(rows: Records, step: Moving) -> bool:
     if order.session_id is not None:
         return rows.session.id == order.session_id
     return rows.session.starts_at == order.starts_at
+
+
+def _check_still_there(rows: Records, step: Moving) -> None:
+    """Refuse an order of a booking that has been moved since: a slow attempt must not move it back.
+
+    Raises:
+        Refused: it has.
+    """
+    if step.from_session_id not in (None, rows.session.id):
+        raise Refused(INVALID_STATE, "The booking has been moved meanwhile.")
 
 
 def _check(rows: Records, step: Moving) -> None:
@@ -177,5 +191,7 @@ def _plan_payment(payment: Payment, policy: Policy, booking: Booking, new: Sessi
             later = due > step.at
             payment.fix_by = None if later else min(payment.fix_by, clock.fix_by(new.starts_at, step.at))
     elif payment.status is PaymentStatus.AUTHORIZED:
+        reached = BASIS_POINTS if booking.refund_cap_bps is None else booking.refund_cap_bps
         ends_first = payment.renew_at is not None and booking.completion_due_at > payment.renew_at
-        payment.replan = ends_first and due > step.at and payment.payment_method_id is not None
+        later = due > step.at and payment.payment_method_id is not None
+        payment.replan = ends_first and later and reached == BASIS_POINTS

@@ -149,7 +149,8 @@ class Caretaker(Mechanics):
             case RefundOrder():
                 return await self._give_back(order)
             case Reschedule():
-                move = Moving(booking_id=self._booking_id, at=at, order=order)
+                now_in = self._booking.session_id
+                move = Moving(booking_id=self._booking_id, at=at, order=order, from_session_id=now_in)
                 return await perform(
                     Step.RESCHEDULE, lambda _: call(BookingSteps.reschedule, move, "move the booking")
                 )

@@ -75,6 +75,8 @@ class Moving(Message):
     booking_id: UUID
     at: datetime
     order: Reschedule
+    from_session_id: UUID | None = None
+    """Where the booking was by then: once it has been moved, the order is out of date."""
 
 
 class Contest(Message):

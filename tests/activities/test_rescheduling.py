@@ -25,6 +25,7 @@ from tests.activities.desk import (
     now,
     number,
 )
+from tests.activities.money_steps import PRICE
 from tests.activities.test_seats import another_client, change, put_up, seat, session_status
 from tests.activities.tripwire import Killed, MortalDatabase, Tripwire
 from tests.support.shop import Shop
@@ -43,10 +44,11 @@ async def move(
     actor: Actor = PROVIDER,
     session_id: UUID | None = None,
     at: datetime | None = None,
+    was_in: UUID | None = None,
 ) -> Changed:
     order = Reschedule(actor=actor, starts_at=starts_at, session_id=session_id)
     return await desk.activities().bookings.reschedule(
-        Moving(booking_id=booking_id, at=at or now(), order=order)
+        Moving(booking_id=booking_id, at=at or now(), order=order, from_session_id=was_in)
     )
 
 
@@ -208,6 +210,45 @@ async def test_a_payment_is_replanned_where_its_authorization_would_not_live_to_
     booking_id = await desk.confirmed(shop)
     starts_at = (await shop.session_of(booking_id)).starts_at
     assert (await move(desk, booking_id, starts_at + by)).booking.replan is replan
+
+
+async def test_a_client_cannot_move_out_of_reach_of_a_fee_that_was_due(desk: Desk) -> None:
+    shop = await desk.shop(amount=PRICE, policy=ANY_TIME)
+    booking_id = await desk.confirmed(shop)  # two hours away: half of it would be kept
+    starts_at = (await shop.session_of(booking_id)).starts_at + FAR_OFF
+    moved = (await move(desk, booking_id, starts_at, actor=CLIENT)).booking
+    assert (moved.payment_status, moved.replan) == (PaymentStatus.AUTHORIZED, False)
+    assert moved.renew_at is not None
+    again = (await move(desk, booking_id, starts_at + DAY)).booking  # whoever moves it next
+    assert not again.replan
+    await desk.comes_due(booking_id, renew_at=now())
+    early = await desk.activities().authorizations.renew_authorization(do(booking_id))
+    assert early.payment_status is PaymentStatus.CAPTURED
+    await desk.activities().payments.settle(cancelled_by(CLIENT, booking_id))
+    picture = await desk.picture(booking_id)
+    assert (picture.captured, picture.refunds) == (PRICE, (PRICE // 2,))
+
+
+async def test_a_client_who_moves_a_booking_while_it_is_free_has_it_charged_nearer_the_date(
+    desk: Desk,
+) -> None:
+    shop = await desk.shop()
+    booking_id = await confirmed_in(desk, shop, 2 * DAY)
+    starts_at = (await shop.session_of(booking_id)).starts_at
+    assert (await move(desk, booking_id, starts_at + FAR_OFF, actor=CLIENT)).booking.replan
+
+
+async def test_an_order_that_wakes_up_after_a_later_one_does_not_move_the_booking_back(desk: Desk) -> None:
+    shop = await desk.shop()
+    booking_id = await desk.confirmed(shop)
+    first = await shop.session_of(booking_id)
+    moved = await move(desk, booking_id, first.starts_at + DAY, was_in=first.id)
+    again = await move(desk, booking_id, first.starts_at + DAY, was_in=first.id)
+    assert again == moved, "a repeated order is answered, wherever the booking was before"
+    later = await move(desk, booking_id, first.starts_at + 2 * DAY, was_in=moved.booking.session_id)
+    assert later.refusal is None
+    slow = await move(desk, booking_id, first.starts_at + DAY, was_in=first.id)
+    assert (slow.refusal, slow.booking) == ("invalid_state", later.booking)
 
 
 async def test_a_kept_card_gets_its_day_anew(desk: Desk) -> None:
