@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.records import Records, load
 from models.bookings import Booking, Session
+from models.money import step as smallest
 from models.payments import Payment
 from models.policy import Policy, Terms, outcome_quote
 from models.states import (
@@ -69,12 +70,13 @@ def _reason(outcome: Outcome) -> StatusReason | None:
 
 
 def _bounded(keep: int, rows: Records) -> int:
-    """What ops want kept, as far as the client has paid it or let us take it."""
+    """What ops want kept, as far as the client has paid it or let us take it, and Stripe can move it."""
     payment = rows.payment
     if payment.status is PaymentStatus.SAVED:
         return 0
     there = payment.amount_captured if payment.status in MONEY_TAKEN else payment.amount
-    return max(min(keep, rows.booking.amount, there), 0)
+    unit = smallest(rows.booking.currency)
+    return max(min(keep, rows.booking.amount, there), 0) // unit * unit
 
 
 def claim(booking: Booking, outcome: Outcome) -> None:

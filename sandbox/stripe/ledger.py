@@ -6,33 +6,12 @@ Amounts and fees are in minor units. A transaction is pending until its `availab
 from dataclasses import dataclass
 
 from sandbox.stripe import due
+from sandbox.stripe.currencies import EXPONENTS
 from sandbox.stripe.scope import Scope
 from sandbox.stripe.store import Object
 
 FEE_PER_MILLE = 29
 FEE_FIXED = 30
-# docs.stripe.com/currencies#zero-decimal and #three-decimal; the others have two.
-EXPONENTS = dict.fromkeys(
-    (
-        "bif",
-        "clp",
-        "djf",
-        "gnf",
-        "jpy",
-        "kmf",
-        "krw",
-        "mga",
-        "pyg",
-        "rwf",
-        "ugx",
-        "vnd",
-        "vuv",
-        "xaf",
-        "xof",
-        "xpf",
-    ),
-    0,
-) | dict.fromkeys(("bhd", "jod", "kwd", "omr", "tnd"), 3)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import stripe.params as official
 from stripe._request_options import RequestOptions
 
+from sandbox.stripe.currencies import smallest
 from sandbox.stripe.errors import invalid_request, missing_parameter, unknown_parameter
 
 # Stripe.js sends these with a publishable key; they are in no server-side parameter type.
@@ -105,8 +106,8 @@ class Params:
             )
         return int(value)
 
-    def amount(self, field: str) -> int | None:
-        """An amount of money: a positive whole number of minor units."""
+    def amount(self, field: str, currency: str) -> int | None:
+        """An amount of money: a positive whole number of minor units that the currency's banks can move."""
         value = self.integer(field)
         if value is not None and value < 1:
             raise invalid_request(
@@ -114,6 +115,9 @@ class Params:
                 code="parameter_invalid_integer",
                 param=self.name(field),
             )
+        if value is not None and value % (unit := smallest(currency)):
+            message = f"Amounts in {currency} must be divisible by {unit}."
+            raise invalid_request(message, code="parameter_invalid_integer", param=self.name(field))
         return value
 
     def boolean(self, field: str) -> bool | None:

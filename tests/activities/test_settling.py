@@ -12,8 +12,26 @@ from activities.stripe_movements import RefundObject
 from activities.stripe_requests import CreateRefund
 from activities.stripe_writes import StripeWrites
 from models.payments import Refund
-from models.states import BookingStatus, PaymentStatus, RefundStatus, SessionStatus, StatusReason
-from tests.activities.desk import CHARGE_NOW, CLIENT, PROVIDER, Desk, abandoned, cancelled_by, completed, do
+from models.states import (
+    BookingStatus,
+    PaymentStatus,
+    RefundStatus,
+    ReportedOutcome,
+    SessionStatus,
+    StatusReason,
+)
+from tests.activities.desk import (
+    CHARGE_NOW,
+    CLIENT,
+    OPS,
+    PROVIDER,
+    Desk,
+    abandoned,
+    cancelled_by,
+    completed,
+    do,
+    settling,
+)
 from tests.activities.money_steps import CAPTURE, GIVE_BACK_REFUND, HALF, PRICE, REFUND, VOID
 
 
@@ -172,6 +190,14 @@ async def test_a_refund_that_is_still_pending_counts_as_given_back(desk: Desk) -
     assert await desk.picture(booking_id) == GIVE_BACK_REFUND.ends
     found = select(Refund.status).where(Refund.booking_id == booking_id)
     assert await desk.database.run(lambda session: session.scalar(found)) is RefundStatus.PENDING
+
+
+async def test_what_ops_keep_is_rounded_to_what_stripe_can_move(desk: Desk) -> None:
+    booking_id = await desk.confirmed(await desk.shop(amount=12_350, currency="kwd"))
+    step = settling(booking_id, ReportedOutcome.COMPLETED, OPS, keep=6_667)
+    await desk.activities().payments.settle(step)
+    picture = await desk.picture(booking_id)
+    assert (picture.booking, picture.captured, picture.books["held"]) == ("COMPLETED", 6_660, -6_660)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def capture(call: Call) -> Object:
     intent = call.named("payment_intent")
     if intent["status"] != "requires_capture":
         raise unexpected_state(render(call.store, intent), _not_capturable(intent))
-    amount = call.params.amount("amount_to_capture") or intent["amount_capturable"]
+    amount = call.params.amount("amount_to_capture", intent["currency"]) or intent["amount_capturable"]
     if amount > intent["amount_capturable"]:
         message = (
             f"The requested capture amount ({amount}) is greater than the amount that can be captured "
@@ -228,7 +228,7 @@ def _change_methods(call: Call, intent: Object) -> None:
 
 
 def _amount(params: Params, currency: str) -> int | None:
-    amount = params.amount("amount")
+    amount = params.amount("amount", currency)
     if amount is None:
         return None
     if amount > MAX_AMOUNT:

@@ -16,7 +16,8 @@ TEXTS = ("description", "statement_descriptor")
 def create(call: Call) -> Object:
     """Pay out available funds."""
     params = call.params
-    amount, currency = params.amount("amount") or 0, params.required("currency").lower()
+    currency = params.required("currency").lower()
+    amount = params.amount("amount", currency) or 0
     account = call.store.find(call.account)
     if account is not None and not account["payouts_enabled"]:
         message = "Payouts have been disabled on the account. Check its requirements for what is missing."

@@ -52,7 +52,7 @@ def _amount(call: Call, charge: Object) -> int:
     if left == 0:
         message = f"Charge {charge['id']} has already been refunded."
         raise refused(message, code="charge_already_refunded", param="charge")
-    amount = call.params.amount("amount") or left
+    amount = call.params.amount("amount", charge["currency"]) or left
     if amount > left:
         message = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
         raise refused(message, param="amount")

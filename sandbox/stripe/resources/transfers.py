@@ -29,7 +29,7 @@ def create(call: Call) -> Object:
         raise refused(message, code="insufficient_capabilities_for_transfer", param="destination")
     currency = params.required("currency").lower()
     source = call.referenced("charge", "source_transaction")
-    amount = params.amount("amount") or (source["amount_captured"] if source else 0)
+    amount = params.amount("amount", currency) or (source["amount_captured"] if source else 0)
     available_on = (
         _from_charge(call, source, amount, currency) if source else _from_balance(call, amount, currency)
     )
@@ -54,7 +54,7 @@ def reverse(call: Call) -> Object:
     """Take back what is left of a transfer, or `amount` of it, as far as the connected account has it."""
     transfer = call.named("transfer")
     left = transfer["amount"] - transfer["amount_reversed"]
-    amount = call.params.amount("amount") or left
+    amount = call.params.amount("amount", transfer["currency"]) or left
     if amount > left or left == 0:
         message = (
             f"You cannot reverse {amount}: the unreversed amount of transfer {transfer['id']} is {left}."

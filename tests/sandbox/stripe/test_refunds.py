@@ -94,3 +94,16 @@ async def test_metadata_can_be_added_later(api: stripe.StripeClient) -> None:
     changed = await api.v1.refunds.update_async(refund.id, {"metadata": {"seen": "yes"}})
     assert changed.metadata is not None
     assert changed.metadata.to_dict() == {"seen": "yes"}
+
+
+async def test_three_decimals_end_in_a_zero_wherever_money_moves(api: stripe.StripeClient) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="divisible by 10") as refused:
+        await authorized(api, 12_345, currency="kwd")
+    assert refused.value.param == "amount"
+    held = await authorized(api, 12_340, currency="kwd")
+    with pytest.raises(stripe.InvalidRequestError, match="divisible by 10"):
+        await api.v1.payment_intents.capture_async(held.id, {"amount_to_capture": 6_667})
+    await api.v1.payment_intents.capture_async(held.id, {"amount_to_capture": 6_660})
+    with pytest.raises(stripe.InvalidRequestError, match="divisible by 10"):
+        await api.v1.refunds.create_async({"payment_intent": held.id, "amount": 6_661})
+    assert (await api.v1.refunds.create_async({"payment_intent": held.id})).amount == 6_660
