@@ -30,6 +30,7 @@ from models.states import (
     PaymentStatus,
     PayoutStatus,
     SessionStatus,
+    StatusReason,
 )
 from models.transitions import Change, created, move
 from workflows.contracts import Do
@@ -68,6 +69,9 @@ PAYMENT_GONE: Final = frozenset({PaymentStatus.VOIDED, PaymentStatus.EXPIRED, Pa
 """There is no money, and none can be had of this payment."""
 
 
+UNPAID: Final = frozenset({PaymentStatus.PENDING, PaymentStatus.SAVED})
+
+
 async def nothing_more(session: AsyncSession, context: Change) -> None:
     """The step's record is all there is to write."""
 
@@ -79,7 +83,7 @@ async def record_intent(session: AsyncSession, payment_id: UUID, intent: Intent,
         return  # of a round that is over
     target = STRIPE_SAYS.get(intent.status)
     if target is PaymentStatus.VOIDED:
-        target = _cancelled(payment, intent)
+        target = _cancelled(payment, intent, await session.get_one(Booking, payment.booking_id))
     if target is None or payment.status in OLD_NEWS[target] or await _moot(session, payment, target):
         return
     if target is PaymentStatus.CAPTURED and payment.status is PaymentStatus.SAVED:
@@ -134,9 +138,15 @@ async def _moot(session: AsyncSession, payment: Payment, target: PaymentStatus) 
     return (await session.get_one(Booking, payment.booking_id)).outcome_status is None
 
 
-def _cancelled(payment: Payment, intent: Intent) -> PaymentStatus:
-    """What a cancelled intent means: let go by us, by the network, or refused by the bank before."""
-    if payment.status is PaymentStatus.PROCESSING:
+def _cancelled(payment: Payment, intent: Intent, booking: Booking) -> PaymentStatus:
+    """What a cancelled intent means: let go by us, by the network, or refused by the bank before.
+
+    A refused card is only a failure when nobody waits for another one (TRAPS 7): one that was kept and
+    not repaired, or under a policy that takes the first refusal for an answer.
+    """
+    given_up = payment.status is PaymentStatus.SAVED or booking.outcome_reason == StatusReason.PAYMENT_FAILED
+    refused = intent.refused_code is not None and payment.status in UNPAID
+    if payment.status is PaymentStatus.PROCESSING or (given_up and refused):
         return PaymentStatus.FAILED
     expired = payment.status is PaymentStatus.AUTHORIZED and intent.cancellation_reason == "automatic"
     return PaymentStatus.EXPIRED if expired else PaymentStatus.VOIDED

@@ -15,11 +15,15 @@ SECOND: Final = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Hold:
-    """Until when a share is kept back; `frozen_seconds` is what remains of a hold that is frozen."""
+    """Until when a share is kept back; `frozen_seconds` is what remains of a hold that is frozen.
+
+    `blocked` says that the hold was over and the provider could not be paid: frozen or not, it still is.
+    """
 
     status: PayoutStatus
     due_at: datetime
     frozen_seconds: int | None = None
+    blocked: bool = False
 
 
 def seconds_left(due_at: datetime, at: datetime) -> int:
@@ -31,14 +35,17 @@ def freeze(hold: Hold, at: datetime) -> Hold:
     """Stop the clock and keep what is left of it, of a blocked payout nothing; else change nothing."""
     if hold.status not in FREEZABLE:
         return hold
-    left = seconds_left(hold.due_at, at) if hold.status is PayoutStatus.HELD else 0
-    return replace(hold, status=PayoutStatus.FROZEN, frozen_seconds=left)
+    blocked = hold.status is PayoutStatus.BLOCKED
+    left = 0 if blocked else seconds_left(hold.due_at, at)
+    return replace(hold, status=PayoutStatus.FROZEN, frozen_seconds=left, blocked=blocked)
 
 
 def thaw(hold: Hold, at: datetime) -> Hold:
     """Let a frozen hold run on with what was left of it: it is elapsed time (TRAPS 46)."""
     if hold.status is not PayoutStatus.FROZEN:
         return hold
+    if hold.blocked:
+        return replace(hold, status=PayoutStatus.BLOCKED, frozen_seconds=None)
     return Hold(PayoutStatus.HELD, at + SECOND * (hold.frozen_seconds or 0))
 
 

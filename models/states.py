@@ -191,9 +191,7 @@ PAYOUT_MOVES: Moves[PayoutStatus] = {
     PayoutStatus.HELD: frozenset(
         {PayoutStatus.PROCESSING, PayoutStatus.FROZEN, PayoutStatus.BLOCKED, PayoutStatus.CANCELLED}
     ),
-    PayoutStatus.FROZEN: frozenset(
-        {PayoutStatus.HELD, PayoutStatus.PROCESSING, PayoutStatus.BLOCKED, PayoutStatus.CANCELLED}
-    ),
+    PayoutStatus.FROZEN: frozenset({PayoutStatus.HELD, PayoutStatus.BLOCKED, PayoutStatus.CANCELLED}),
     PayoutStatus.BLOCKED: frozenset({PayoutStatus.PROCESSING, PayoutStatus.FROZEN, PayoutStatus.CANCELLED}),
     PayoutStatus.PROCESSING: frozenset({PayoutStatus.PAID, PayoutStatus.BLOCKED}),
     PayoutStatus.PAID: frozenset(

@@ -148,7 +148,7 @@ def fix_ends(saga: Saga, event: FixEnds) -> Saga:
     waits = saga.payment is PaymentStatus.SAVED and saga.decision is None
     require(waits, "invalid_state", "no card is to be repaired")
     due(saga.fix_by, event.at)
-    return abandoned(saga.but(payment=PaymentStatus.VOIDED), StatusReason.AUTHORIZATION_REFUSED)
+    return abandoned(saga.but(payment=PaymentStatus.FAILED), StatusReason.AUTHORIZATION_REFUSED)
 
 
 def renew_due(saga: Saga, event: RenewDue) -> Saga:

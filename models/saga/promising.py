@@ -117,7 +117,7 @@ def card_refused(saga: Saga, event: CardRefused) -> Saga:
     require(saga.payment is PaymentStatus.PENDING and not saga.ended, "invalid_state", "nothing to pay")
     if not saga.policy.strict_payment_failure or saga.decision:
         return saga
-    return abandoned(saga.but(payment=PaymentStatus.VOIDED), StatusReason.PAYMENT_FAILED)
+    return abandoned(saga.but(payment=PaymentStatus.FAILED), StatusReason.PAYMENT_FAILED)
 
 
 def window_ends(saga: Saga, event: WindowEnds) -> Saga:

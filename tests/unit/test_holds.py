@@ -38,9 +38,12 @@ def test_freezing_and_thawing_are_legal_moves_and_happen_once(status: PayoutStat
     assert (stopped.status is PayoutStatus.FROZEN) == (status in {*FREEZABLE, PayoutStatus.FROZEN})
 
 
-def test_a_blocked_payout_was_due_already_and_is_due_at_once_when_it_thaws() -> None:
-    stopped = freeze(Hold(PayoutStatus.BLOCKED, NOW), NOW + timedelta(days=2))
-    assert thaw(stopped, NOW + timedelta(days=9)) == Hold(PayoutStatus.HELD, NOW + timedelta(days=9))
+def test_a_blocked_payout_was_due_already_and_is_blocked_again_when_it_thaws() -> None:
+    blocked = Hold(PayoutStatus.BLOCKED, NOW)
+    stopped = freeze(blocked, NOW + timedelta(days=2))
+    assert stopped.frozen_seconds == 0
+    thawed = thaw(stopped, NOW + timedelta(days=9))
+    assert (thawed.status, thawed.due_at, thawed.frozen_seconds) == (PayoutStatus.BLOCKED, NOW, None)
 
 
 @pytest.mark.parametrize(

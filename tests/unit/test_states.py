@@ -72,7 +72,7 @@ MACHINES: dict[str, Machine] = {
         PayoutStatus,
         {
             "HELD": "PROCESSING FROZEN BLOCKED CANCELLED",
-            "FROZEN": "HELD PROCESSING BLOCKED CANCELLED",
+            "FROZEN": "HELD BLOCKED CANCELLED",
             "BLOCKED": "PROCESSING FROZEN CANCELLED",
             "PROCESSING": "PAID BLOCKED",
             "PAID": "PROCESSING PARTIALLY_REVERSED REVERSED",
