@@ -20,7 +20,7 @@ from sandbox.demo.stories.booking import silence
 from sandbox.person import has_status
 from tests.e2e.stacks import Stack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 FIELDS = {
     "": "id status status_reason service_id provider_id client_id session payment payout reported_outcome "

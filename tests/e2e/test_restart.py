@@ -41,9 +41,10 @@ async def unpaid(stage: Stage) -> Json:
 
 async def test_the_next_stack_carries_on_with_the_bookings_of_the_last(run_dir: Path) -> None:
     async with running(run_dir) as stack:
-        stage = stage_of(stack)
+        # A stage has one provider, whose time is sold once.
+        first, second, third, fourth = (stage_of(stack) for _ in range(4))
         waiting, holding, silent, forgotten = await asyncio.gather(
-            stage.book(), held(stage), unsaid(stage), unpaid(stage)
+            first.book(), held(second), unsaid(third), unpaid(fourth)
         )
     assert (waiting["status"], waiting["payment"]["status"]) == ("PENDING", "PENDING")
     assert (holding["status"], holding["payout"]["status"]) == ("COMPLETED", "HELD")
