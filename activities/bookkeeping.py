@@ -21,12 +21,13 @@ from models import clock, ledger
 from models.bookings import Booking
 from models.keys import row_id_for
 from models.ledger import JournalKind
-from models.payments import Payment, Payout
+from models.payments import Dispute, Payment, Payout
 from models.states import (
     MONEY_TAKEN,
     PAYMENT_OPEN,
     TERMINAL_BOOKING,
     BookingStatus,
+    DisputeStatus,
     PaymentStatus,
     PayoutStatus,
     SessionStatus,
@@ -196,11 +197,16 @@ async def settled(session: AsyncSession, rows: Records, keep: int) -> bool:
 
 
 async def superseded(session: AsyncSession, rows: Records) -> list[Payment]:
-    """Payments whose place a newer one has taken, and that are still authorized."""
+    """Payments whose place a newer one has taken, and of which something is still to be let go.
+
+    One that somebody captured all the same goes back whole, unless the client's bank has taken it.
+    """
+    lost = select(Dispute.id).where(Dispute.payment_id == Payment.id, Dispute.status == DisputeStatus.LOST)
+    captured = (Payment.amount_captured > Payment.amount_refunded) & ~lost.exists()
     older = select(Payment).where(
         Payment.booking_id == rows.booking.id,
         Payment.number < rows.payment.number,
-        Payment.status == PaymentStatus.AUTHORIZED,
+        (Payment.status == PaymentStatus.AUTHORIZED) | captured,
     )
     return list(await session.scalars(older))
 

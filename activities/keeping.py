@@ -114,32 +114,53 @@ class Keeping:
             await self.record_setup(payment, setup, context)
 
     async def let_go_of_others(self, booking_id: UUID, context: Change) -> None:
-        """Void what a newer authorization has replaced, and a new one whose making was lost."""
+        """Void what a newer authorization has replaced, and a new one whose making was lost.
+
+        What somebody captured of the old one goes back: the new one is what the booking is paid with.
+
+        Raises:
+            StepError: of kind DISPUTE_OPEN or REFUND_FAILED, it could not go back.
+        """
         rows = await self.rows(booking_id)
         await self._renewal.discard(rows)
         for older in await self._database.run(lambda session: bookkeeping.superseded(session, rows)):
-            if await self.cancel(older, context, bookkeeping.nothing_more):
-                raise StepError(
-                    Failure.UNEXPECTED_STATE, f"{older.payment_intent_id} was captured beside its successor"
-                )
+            if older.status is not PaymentStatus.AUTHORIZED:
+                await self._give_back_whole(older, context)
+            elif paid := await self.cancel(older, context, bookkeeping.nothing_more):
+                await self.record(older, paid, context)
+                await self._give_back_whole(older, context)
 
     async def _give_back_captured(
         self, rows: Records, keep: int, context: Change, then: bookkeeping.Then
     ) -> bool:
         """Refund what is too much; False when there is nothing that could still go back."""
-        if await self._database.run(lambda session: has_open_dispute(session, rows.booking.id)):
-            raise StepError(Failure.DISPUTE_OPEN, "what should go back is contested: it waits for the bank")
+        await self._refuse_contested(rows.booking.id)
         payment = rows.payment
         if await self._database.run(lambda session: bookkeeping.surplus(session, rows, keep)) <= 0:
             return False
         row_id = await self._database.run(lambda session: refunding.next_refund_id(session, payment))
         await self._operations.perform(self._tasks.refund(payment, row_id, keep, context, then))
+        await self._check_sent(row_id)
+        return True
+
+    async def _give_back_whole(self, payment: Payment, context: Change) -> None:
+        """Refund what is left of a payment whose place another one has taken."""
+        await self._mirror.bring(context)
+        await self._refuse_contested(payment.booking_id)
+        row_id = await self._database.run(lambda session: refunding.next_refund_id(session, payment))
+        await self._operations.perform(self._tasks.refund_whole(payment, row_id, context))
+        await self._check_sent(row_id)
+
+    async def _refuse_contested(self, booking_id: UUID) -> None:
+        if await self._database.run(lambda session: has_open_dispute(session, booking_id)):
+            raise StepError(Failure.DISPUTE_OPEN, "what should go back is contested: it waits for the bank")
+
+    async def _check_sent(self, row_id: UUID) -> None:
         refund = await self._database.run(lambda session: session.get(Refund, row_id))
         if refund is not None and refund.status is RefundStatus.FAILED:
             raise StepError(
                 Failure.REFUND_FAILED, f"{refund.refund_id} did not reach the client: try another refund"
             )
-        return True
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -190,6 +190,24 @@ class PaymentTasks:
 
         return Task(self.writes.refund, payment.booking_id, row_id, freeze, record)
 
+    def refund_whole(
+        self, payment: Payment, row_id: UUID, context: Change
+    ) -> Task[CreateRefund, RefundObject]:
+        """Give back what is left of a payment that its booking is not paid with."""
+
+        async def freeze(session: AsyncSession) -> CreateRefund | None:
+            row = await lock_payment(session, payment.booking_id, payment.id)
+            left = refunding.surplus(row, 0)
+            if left <= 0:
+                return None
+            await refunding.draft_refund(session, row, row_id, left, context)
+            return CreateRefund(payment_intent=payment.payment_intent_id or "", amount=left)
+
+        async def record(session: AsyncSession, refund: RefundObject) -> None:
+            await refunding.refunded(session, payment.id, row_id, refund, context)
+
+        return Task(self.writes.refund, payment.booking_id, row_id, freeze, record)
+
 
 def intent_request(rows: Records, customer: str) -> CreateIntent:
     """The PaymentIntent that the booking's plan asks for.

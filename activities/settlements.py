@@ -12,7 +12,8 @@ from temporalio import activity
 from activities import bookkeeping, refunding, stray_books
 from activities.errors import Failure, StepError, StripeFailure
 from activities.operations import Operations, Task
-from activities.records import change, load, lock_payment
+from activities.payment_tasks import PaymentTasks
+from activities.records import change, load
 from activities.routing import GONE
 from activities.stray_payments import (
     Known,
@@ -59,6 +60,7 @@ class SettlementActivities(SettlementSteps):
         self._gateway = gateway
         self._writes = writes
         self._operations = operations
+        self._tasks = PaymentTasks(writes)
         self._now = now
 
     @activity.defn
@@ -162,22 +164,8 @@ class SettlementActivities(SettlementSteps):
         await verify_refunds(self._gateway, payment)
         if refunding.surplus(payment, 0) > 0:
             row_id = await self._database.run(lambda session: refunding.next_refund_id(session, payment))
-            await self._operations.perform(self._refund_of(payment, row_id, context))
+            await self._operations.perform(self._tasks.refund_whole(payment, row_id, context))
         await self._database.run(lambda session: _arrived(session, payment.id))
-
-    def _refund_of(self, payment: Payment, row_id: UUID, context: Change) -> Task[CreateRefund, RefundObject]:
-        async def freeze(session: AsyncSession) -> CreateRefund | None:
-            row = await lock_payment(session, payment.booking_id, payment.id)
-            left = refunding.surplus(row, 0)
-            if left <= 0:
-                return None
-            await refunding.draft_refund(session, row, row_id, left, context)
-            return CreateRefund(payment_intent=payment.payment_intent_id or "", amount=left)
-
-        async def record(session: AsyncSession, refund: RefundObject) -> None:
-            await refunding.refunded(session, payment.id, row_id, refund, context)
-
-        return Task(self._writes.refund, payment.booking_id, row_id, freeze, record)
 
     async def _refund_off_books(self, intent: Intent) -> None:
         """No booking can have it on its books: the ledger alone says that it came and went."""

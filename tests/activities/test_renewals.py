@@ -15,6 +15,7 @@ from activities.settlements import HAS_IT
 from models.payments import Payment
 from models.states import PaymentStatus
 from models.transitions import Change
+from tests.activities.afterwards import audited
 from tests.activities.desk import CLIENT, PROVIDER, Desk, abandoned, cancelled_by, completed, do, now
 from tests.activities.money_steps import (
     CAPTURE,
@@ -157,6 +158,44 @@ async def test_a_capture_of_the_whole_that_was_lost_does_not_outdo_a_cancellatio
     await desk.activities().payments.settle(half)
     picture = await desk.picture(booking_id)
     assert (picture.booking, picture.captured, picture.refunds) == ("FORFEIT", PRICE, (PRICE // 2,))
+
+
+@pytest.mark.parametrize("end", ["settle", "give back", "renew"])
+@pytest.mark.parametrize("lost", [False, True], ids=["at once", "its answer lost"])
+async def test_a_replaced_authorization_that_was_captured_by_hand_goes_back_whole(
+    desk: Desk, end: str, *, lost: bool
+) -> None:
+    booking_id = await RENEW.prepare(desk)
+    await desk.control.fault("fail_before", "/v1/payment_intents/*/cancel")
+    with pytest.raises(StripeFailure):
+        await renew(desk, booking_id)
+    old, _ = await payments_of(desk, booking_id)
+    await desk.sdk.v1.payment_intents.capture_async(old.payment_intent_id or "")
+    if lost:
+        await desk.control.fault("reset_after", "/v1/refunds")
+        with pytest.raises(StripeFailure):
+            await finish(desk, booking_id, end)
+    for _ in range(2):
+        await finish(desk, booking_id, end)
+    picture = await desk.picture(booking_id)
+    assert picture.refunds == (PRICE,)
+    standing = {
+        "settle": ("COMPLETED", 2 * PRICE),
+        "give back": ("CANCELLED", PRICE),
+        "renew": ("CONFIRMED", PRICE),
+    }
+    assert (picture.booking, picture.captured) == standing[end]
+    await audited(desk, booking_id)
+
+
+async def finish(desk: Desk, booking_id: UUID, end: str) -> None:
+    if end == "settle":
+        await desk.activities().payments.settle(completed(booking_id))
+    elif end == "give back":
+        await desk.activities().payments.give_back(abandoned(booking_id))
+        await desk.activities().bookings.release(abandoned(booking_id))
+    else:
+        await renew(desk, booking_id)
 
 
 async def lost_renewal(desk: Desk) -> tuple[UUID, str]:
