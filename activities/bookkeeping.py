@@ -70,6 +70,7 @@ PAYMENT_GONE: Final = frozenset({PaymentStatus.VOIDED, PaymentStatus.EXPIRED, Pa
 """There is no money, and none can be had of this payment."""
 
 
+GIVEN_UP: Final = frozenset({StatusReason.PAYMENT_FAILED, StatusReason.AUTHORIZATION_REFUSED})
 UNPAID: Final = frozenset({PaymentStatus.PENDING, PaymentStatus.SAVED})
 
 
@@ -145,7 +146,8 @@ def _cancelled(payment: Payment, intent: Intent, booking: Booking) -> PaymentSta
     A refused card is only a failure when nobody waits for another one (TRAPS 7): one that was kept and
     not repaired, or under a policy that takes the first refusal for an answer.
     """
-    given_up = payment.status is PaymentStatus.SAVED or booking.outcome_reason == StatusReason.PAYMENT_FAILED
+    unrepaired = payment.status is PaymentStatus.SAVED and booking.outcome_reason is None
+    given_up = unrepaired or booking.outcome_reason in GIVEN_UP
     refused = intent.refused_code is not None and payment.status in UNPAID
     if payment.status is PaymentStatus.PROCESSING or (given_up and refused):
         return PaymentStatus.FAILED

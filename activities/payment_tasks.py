@@ -31,8 +31,6 @@ from models.policy import PaymentPlan
 from models.states import PaymentStatus
 from models.transitions import Change, move
 
-UNPAID = frozenset({PaymentStatus.PENDING, PaymentStatus.SAVED})
-
 
 def cycle_id(payment: Payment) -> UUID:
     """The row that the operations of the payment's present intent belong to."""
@@ -98,7 +96,7 @@ class PaymentTasks:
 
         async def freeze(session: AsyncSession) -> CreateIntent | None:
             row = await lock_payment(session, booking.id, payment.id)
-            if row.status not in UNPAID or row.cycle != payment.cycle:
+            if row.status not in bookkeeping.UNPAID or row.cycle != payment.cycle:
                 return None
             return intent_request(rows, await customer_of(session, booking))
 

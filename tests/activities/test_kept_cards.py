@@ -239,7 +239,7 @@ async def test_an_intent_that_was_cancelled_in_the_dashboard_ends_the_kept_card(
     booking_id = await desk.unrepaired(await desk.shop())
     await desk.sdk.v1.payment_intents.cancel_async(await desk.intent_id(booking_id))
     state = await desk.activities().authorizations.authorize(do(booking_id))
-    assert state.payment_status is PaymentStatus.VOIDED
+    assert state.payment_status is PaymentStatus.FAILED
 
 
 @pytest.mark.parametrize("stage", [Desk.saved, Desk.unrepaired], ids=["kept", "refused"])
