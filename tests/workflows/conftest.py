@@ -38,12 +38,14 @@ def sagas(theatre: Sagas) -> Iterator[Sagas]:
 
 
 @pytest.fixture(scope="session")
-async def market(database: Database, gateway: StripeGateway, sdk: StripeClient) -> AsyncIterator[Market]:
+async def market(
+    database: Database, gateway: StripeGateway, sdk: StripeClient, control: Control
+) -> AsyncIterator[Market]:
     """The real activities on a server that skips time."""
     async with skipping_time(TEST_SERVER) as env:
         activities = build(database, gateway, env.client, PolicyDefaults())
         async with working(env.client, activities):
-            yield Market(env, sdk)
+            yield Market(env, sdk, control)
 
 
 @pytest.fixture(scope="session")

@@ -72,23 +72,31 @@ async def test_the_console_tells_a_booking_apart_and_says_what_it_waits_for(
     await saga.ends()
 
 
+@pytest.fixture
+async def impatient_shop(database: Database, gateway: StripeGateway) -> Shop:
+    """Whose blocked payouts are ops' business at once."""
+    return await open_shop(database, gateway, policy={"payout_hold": "PT1.5S", "payout_patience": "PT0S"})
+
+
 async def test_ops_find_what_needs_them_by_its_step(
-    dev_market: Market, quick_shop: Shop, control: Control
+    dev_market: Market, impatient_shop: Shop, control: Control
 ) -> None:
-    saga = await dev_market.start(quick_shop, NOW)
-    await control.ask("POST", f"/accounts/{quick_shop.account_id}", transfers="inactive")
+    saga = await dev_market.start(impatient_shop, NOW)
+    await control.ask("POST", f"/accounts/{impatient_shop.account_id}", transfers="inactive")
     await saga.held()
     await saga.shows(ATTENTION_STEP, value="pay_out")
-    query = f"NeedsAttention = true AND AttentionStep = 'pay_out' AND ProviderId = '{quick_shop.provider_id}'"
+    query = (
+        f"NeedsAttention = true AND AttentionStep = 'pay_out' AND ProviderId = '{impatient_shop.provider_id}'"
+    )
 
     async def found() -> list[str]:
         return [one.id async for one in saga.env.client.list_workflows(query)]
 
     assert await until(found) == [workflow_id_for(saga.booking_id)]
-    payout = await quick_shop.payout(saga.booking_id)
+    payout = await impatient_shop.payout(saga.booking_id)
     assert payout.status is PayoutStatus.BLOCKED
     assert await saga.attribute(PAYOUT_DUE_AT) == payout.due_at
-    await control.ask("POST", f"/accounts/{quick_shop.account_id}", transfers="active")
+    await control.ask("POST", f"/accounts/{impatient_shop.account_id}", transfers="active")
     await saga.resolve(Step.PAY_OUT, Action.RETRY)
     await saga.ends()
     assert await saga.attribute(NEEDS_ATTENTION) is False

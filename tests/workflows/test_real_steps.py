@@ -141,14 +141,14 @@ async def test_a_provider_who_cannot_be_paid_waits_and_is_paid_once_it_can_be(
     await saga.held()
     await control.ask("POST", f"/accounts/{shop.account_id}", transfers="inactive")
 
-    async def parked() -> bool:
-        return (await shop.booking(saga.booking_id)).attention_step == "pay_out"
+    async def blocked() -> bool:
+        return (await shop.payout(saga.booking_id)).status is PayoutStatus.BLOCKED
 
     await saga.passes_until((await shop.payout(saga.booking_id)).due_at)
-    await until(parked)
-    assert (await shop.payout(saga.booking_id)).status is PayoutStatus.BLOCKED
+    await until(blocked)
+    assert (await shop.booking(saga.booking_id)).attention_step is None
     await control.ask("POST", f"/accounts/{shop.account_id}", transfers="active")
-    await saga.handle.signal("retry")
+    await saga.account_changes()
     assert (await saga.ends()).status is BookingStatus.COMPLETED
     await saga.settled(captured=12_000, transfers=(9600,))
     assert (await shop.booking(saga.booking_id)).attention_step is None
