@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from activities.accounts import books_of
 from activities.records import Records, load
 from models.books import Books
+from models.keys import stray_id_for
 from models.ledger import Account, JournalKind, LedgerEntry, Side
 from models.payments import Dispute
 from models.states import (
@@ -52,6 +53,7 @@ async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: boo
         payment_status=payment.status,
         payment_opened=payment.payment_intent_id is not None or payment.setup_intent_id is not None,
         payment_refused=payment_refused,
+        unread=_is_unread(rows),
         payout_status=payout.status if payout else None,
         payout_amount=payout.amount if payout else None,
         payout_due_at=payout.due_at if payout else None,
@@ -67,6 +69,13 @@ async def state(session: AsyncSession, booking_id: UUID, *, payment_refused: boo
         reschedule_cutoff_at=rows.session.starts_at - rows.policy.reschedule_cutoff,
         **await _money(session, rows),
     )
+
+
+def _is_unread(rows: Records) -> bool:
+    """Whether the booking was made of a payment that nobody has looked at for it yet."""
+    intent = rows.payment.payment_intent_id
+    taken_over = intent is not None and stray_id_for(intent) == rows.booking.id
+    return taken_over and rows.payment.status is PaymentStatus.PENDING
 
 
 async def _money(session: AsyncSession, rows: Records) -> dict[str, Any]:

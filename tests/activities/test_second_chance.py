@@ -5,10 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
 from stripe import StripeClient
 from temporalio.client import Client
 
 from activities.telling import Telling
+from models.catalogue import Service
 from models.database import Database
 from models.keys import APP, settlement_id_for, stray_id_for, workflow_id_for
 from models.states import BookingStatus, PaymentStatus
@@ -30,6 +33,16 @@ async def timed_out(shop: Shop, temporal: Client) -> UUID:
     )
     assert (ended.status, ended.reason) == (BookingStatus.CANCELLED, "payment_timeout")
     return request.booking_id
+
+
+async def with_time_to_pay(database: Database, shop: Shop) -> None:
+    """From now on the service's bookings have their usual payment window."""
+    usual = update(Service).where(Service.id == shop.service_id).values(policy={})
+
+    async def work(session: AsyncSession) -> None:
+        await session.execute(usual)
+
+    await database.run(work)
 
 
 async def paid_late(shop: Shop, sdk: StripeClient, booking_id: UUID) -> str:
@@ -60,6 +73,7 @@ async def test_late_money_takes_the_slot_that_is_still_free(
 ) -> None:
     shop = await open_shop(database, gateway, policy=SHORT)
     intent = await paid_late(shop, sdk, await timed_out(shop, temporal))
+    await with_time_to_pay(database, shop)  # nobody waits for its end: what stands is read at once
     result = await settled(temporal, intent)
     assert not result.given_back
     again = stray_id_for(intent)

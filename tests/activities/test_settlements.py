@@ -20,7 +20,7 @@ from models.states import OperationState
 from tests.activities.desk import Desk, abandoned, do, now, number
 from tests.activities.tampering import change_booking, change_operation, payment_of
 from tests.support.shop import Shop
-from workflows.contracts import Abandon
+from workflows.contracts import Abandon, Reserve
 from workflows.followups import Settlement, SettleStray, Stray, StrayVerdict
 
 MANUAL = "manual"
@@ -212,6 +212,21 @@ async def test_late_money_for_a_time_that_is_free_makes_a_booking_of_it(desk: De
     asked = await desk.database.run(lambda session: session.get(BookingRequest, wanted.booking_id))
     assert asked is not None
     assert asked.refusal is None
+
+
+async def test_a_booking_that_is_made_of_late_money_says_that_it_has_still_to_be_read(desk: Desk) -> None:
+    booking_id, intent = await late(desk, await desk.shop())
+    wanted = (await judge(desk, intent)).retake
+    assert wanted is not None
+    steps = desk.activities()
+    reserved = await steps.bookings.reserve(Reserve(request=wanted, at=now()))
+    assert reserved.booking is not None
+    assert (reserved.booking.unread, reserved.booking.payment_status) == (True, "PENDING")
+    read = await steps.payments.read_payment(do(wanted.booking_id))
+    assert (read.unread, read.payment_status) == (False, "AUTHORIZED")
+    opened = await desk.opened(await desk.shop())
+    assert not (await steps.payments.read_payment(do(opened))).unread, "its client has still to pay"
+    assert not (await steps.payments.read_payment(do(booking_id))).unread
 
 
 async def test_a_time_that_the_reserve_refuses_after_all_means_the_money_goes_back(desk: Desk) -> None:
