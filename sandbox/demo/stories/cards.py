@@ -107,7 +107,7 @@ SCENARIOS: Final = (
     Scenario(
         "refused, never fixed",
         alone(never_fixed),
-        (Ending("CANCELLED", "VOIDED", reason="authorization_refused"),),
+        (Ending("CANCELLED", "FAILED", reason="authorization_refused"),),
     ),
     Scenario("rescheduled", alone(rescheduled), (PAID,)),
     Scenario("rescheduled far off", alone(rescheduled_far_off), (PAID,)),
