@@ -42,6 +42,14 @@ async def is_manual(session: AsyncSession, rows: Records) -> bool:
     return PayoutSchedule.MANUAL in (provider.payout_schedule, rows.policy.payout_schedule)
 
 
+async def latest_transfer(session: AsyncSession, payout: Payout) -> str | None:
+    """Stripe's id of the last transfer that was made."""
+    made = select(ProviderTransfer.transfer_id).where(
+        ProviderTransfer.payout_id == payout.id, ProviderTransfer.transfer_id.is_not(None)
+    )
+    return await session.scalar(made.order_by(ProviderTransfer.number.desc()).limit(1))
+
+
 async def latest_attempt(session: AsyncSession, payout: Payout) -> BankPayout | None:
     """The attempt that counts: earlier ones have failed, or carried an earlier transfer."""
     attempts = select(BankPayout).where(BankPayout.payout_id == payout.id).order_by(BankPayout.number.desc())

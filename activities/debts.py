@@ -64,8 +64,11 @@ async def relieve(session: AsyncSession, rows: Records, due: int, context: Chang
     return amount
 
 
-async def net(session: AsyncSession, rows: Records, transfer_row: UUID, due: int, context: Change) -> int:
-    """Pay the provider's debts, the oldest first, with a part of what it is due now; answers how much."""
+async def net(session: AsyncSession, rows: Records, due: int, context: Change) -> int:
+    """Pay the provider's debts, the oldest first, with a part of what it is due now; answers how much.
+
+    Called when a transfer's row is made, or would be: a share may pay debts alone, and later again.
+    """
     debts = await debts_of(session, rows.booking.provider_id, rows.booking.currency)
     owed = sum(debt.raised - debt.settled for debt in debts)
     netted = netting(due, owed, rows.policy.debt_cap_bps, rows.booking.currency)
@@ -77,7 +80,8 @@ async def net(session: AsyncSession, rows: Records, transfer_row: UUID, due: int
         paid_with = f"{part} {debt.currency} netted from the payout of booking {rows.booking.id}"
         _note(session, debt, SETTLED if whole else NETTED, paid_with, context)
     if netted:
-        post(session, rows, JournalKind.NETTING, ledger.netting(netted), reference=str(transfer_row))
+        reference = await next_reference(session, rows, JournalKind.NETTING)
+        post(session, rows, JournalKind.NETTING, ledger.netting(netted), reference=reference)
     await session.flush()
     return netted
 

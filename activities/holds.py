@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities.accounts import books_of
 from activities.records import change, load
 from activities.shares import freeze, is_coming, thaw
 from activities.standing import has_open_dispute, state
@@ -36,8 +37,9 @@ class HoldActivities(HoldSteps):
         context = change(step.booking_id, step.at, step.objection.actor, OBJECTED)
 
         async def work(session: AsyncSession) -> BookingState:
-            payout = await _payout(session, step.booking_id)
-            if payout is not None and is_coming(payout) and payout.objected_at is None:
+            rows = await load(session, step.booking_id, lock=True)
+            payout, books = rows.payout, await books_of(session, rows)
+            if payout is not None and is_coming(payout, books) and payout.objected_at is None:
                 await _contest(session, payout, context)
             return await state(session, step.booking_id)
 

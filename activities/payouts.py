@@ -127,12 +127,11 @@ async def _next(session: AsyncSession, booking_id: UUID) -> UUID | None:
 
 
 async def _begun(session: AsyncSession, booking_id: UUID) -> UUID | None:
-    """The further transfer that an earlier run has begun."""
+    """The transfer that an earlier run has begun."""
     payout = (await load(session, booking_id)).payout
     if payout is None or payout.status is not PayoutStatus.PROCESSING or payout.transfer_id is not None:
         return None
-    row_id = await next_transfer_id(session, payout)
-    return row_id if row_id != payout.id else None
+    return await next_transfer_id(session, payout)
 
 
 async def _account_of(session: AsyncSession, booking_id: UUID) -> str | None:

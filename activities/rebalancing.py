@@ -190,7 +190,8 @@ async def _give(session: AsyncSession, context: Change, *, insist: bool) -> UUID
     if payout is None or payout.status not in FURTHER:
         raise StepError(
             Failure.UNEXPECTED_STATE,
-            f"{books.held} came back after everything had been given back: refund it again, or keep it",
+            f"{books.held} came back after everything had been given back: refund again (update `refund`),"
+            " or leave it with the platform (abort)",
         )
     if not insist and await _taken_by_hand(session, payout.id):
         raise StepError(

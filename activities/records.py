@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -14,6 +15,10 @@ from models.payments import Payment, Payout
 from models.policy import Policy
 from models.transitions import Change
 from workflows.contracts import SYSTEM, Actor
+
+BESIDE_REFERENCES: Final = {"key_share": True}
+"""FOR NO KEY UPDATE: rows that only name the booking, such as another booking's audit of its debt, may be
+written beside the lock. With FOR UPDATE, whoever nets a debt and whoever raises it could wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ async def load(session: AsyncSession, booking_id: UUID, *, lock: bool = False) -
         BookingMissing: there is no such booking.
     """
     await session.flush()
-    booking = await session.get(Booking, booking_id, with_for_update=lock or None, populate_existing=lock)
+    booking = await session.get(
+        Booking, booking_id, with_for_update=BESIDE_REFERENCES if lock else None, populate_existing=lock
+    )
     if booking is None:
         raise BookingMissing(booking_id)
     block = await session.get_one(
@@ -58,7 +65,7 @@ async def load(session: AsyncSession, booking_id: UUID, *, lock: bool = False) -
 async def lock_payment(session: AsyncSession, booking_id: UUID, payment_id: UUID) -> Payment:
     """A payment as it is now, locked in the order of `load`: its booking first."""
     await session.flush()
-    await session.get_one(Booking, booking_id, with_for_update=True, populate_existing=True)
+    await session.get_one(Booking, booking_id, with_for_update=BESIDE_REFERENCES, populate_existing=True)
     return await session.get_one(Payment, payment_id, with_for_update=True, populate_existing=True)
 
 

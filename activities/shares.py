@@ -9,10 +9,12 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.accounts import books_of, post
+from activities.bank_books import arrived, is_at_bank, is_manual, latest_transfer, to_send
 from activities.debts import raise_debt
 from activities.records import Records
 from activities.standing import has_open_dispute
 from models import holds, ledger
+from models.books import Books
 from models.ledger import JournalKind
 from models.payments import Payout
 from models.states import TERMINAL_BOOKING, PayoutStatus
@@ -20,30 +22,33 @@ from models.transitions import Change, move
 
 WAITING: Final = frozenset({PayoutStatus.HELD, PayoutStatus.FROZEN, PayoutStatus.BLOCKED})
 
+RESTING: Final = frozenset({PayoutStatus.HELD, PayoutStatus.BLOCKED, PayoutStatus.PROCESSING})
 
-def is_coming(payout: Payout | None) -> bool:
-    """Nothing has been transferred, and nothing is on its way."""
-    return payout is not None and payout.status in WAITING and payout.transfer_id is None
+
+def is_coming(payout: Payout | None, books: Books) -> bool:
+    """Nothing was ever transferred, and nothing is on its way."""
+    return payout is not None and payout.status in WAITING and books.transferred == 0
 
 
 async def follow(session: AsyncSession, rows: Records, context: Change) -> None:
-    """Bring a payout that is still to come to what is kept now."""
-    payout = rows.payout
+    """Bring a payout to what is kept now, and let it wait for as long as somebody contests."""
+    payout, books = rows.payout, await books_of(session, rows)
     if payout is None:
-        await _bear(session, rows)
-    if payout is None or not (is_coming(payout) or payout.transfer_id):
-        return
+        return await _bear(session, rows)
+    if not (is_coming(payout, books) or books.transferred or payout.status is PayoutStatus.PAID):
+        return None
     # After the transfer too: what people are shown is what is kept now, and `rebalance` moves the difference.
-    division = (await books_of(session, rows)).division
-    payout.amount, payout.platform_fee = division.provider_share, division.platform_fee
-    if not is_coming(payout):
-        return
+    payout.amount, payout.platform_fee = books.division.provider_share, books.division.platform_fee
+    if payout.status not in WAITING or is_at_bank(payout):
+        return None
     if await has_open_dispute(session, rows.booking.id):
         await freeze(session, payout, context)
-    elif division.provider_share == 0:
+    elif is_coming(payout, books) and payout.amount == 0:
         await cancel(session, rows, payout, context)
     else:
         await thaw(session, payout, context)
+        await rest(session, rows, context)
+    return None
 
 
 async def freeze(session: AsyncSession, payout: Payout, context: Change, **values: Any) -> None:
@@ -51,7 +56,7 @@ async def freeze(session: AsyncSession, payout: Payout, context: Change, **value
     if payout.status is PayoutStatus.FROZEN:
         return
     frozen = holds.freeze(_hold(payout), context.at)
-    stopped = {"frozen_seconds": frozen.frozen_seconds, "blocked_at": None} | values
+    stopped = {"frozen_seconds": frozen.frozen_seconds} | values
     await move(session, payout, PayoutStatus.FROZEN, context, **stopped)
 
 
@@ -60,7 +65,23 @@ async def thaw(session: AsyncSession, payout: Payout, context: Change) -> None:
     if payout.status is not PayoutStatus.FROZEN or payout.objected_at is not None:
         return
     held = holds.thaw(_hold(payout), context.at)
-    await move(session, payout, PayoutStatus.HELD, context, due_at=held.due_at, frozen_seconds=None)
+    await move(session, payout, held.status, context, due_at=held.due_at, frozen_seconds=None)
+
+
+async def rest(session: AsyncSession, rows: Records, context: Change) -> None:
+    """A further transfer for which nothing is left is given up: what was transferred before stands.
+
+    Where that is too much now, `rebalance` takes it back.
+    """
+    payout, books = rows.payout, await books_of(session, rows)
+    if payout is None or payout.status not in RESTING or payout.transfer_id is not None:
+        return
+    if books.transferred == 0 or books.due > 0:
+        return
+    payout.transfer_id, payout.blocked_at = await latest_transfer(session, payout), None
+    await move(session, payout, PayoutStatus.PROCESSING, context)
+    if not (await is_manual(session, rows) and await to_send(session, payout) > 0):
+        await arrived(session, rows, payout, context)
 
 
 async def cancel(session: AsyncSession, rows: Records, payout: Payout, context: Change) -> None:
@@ -88,4 +109,5 @@ async def divide(session: AsyncSession, rows: Records) -> None:
 
 
 def _hold(payout: Payout) -> holds.Hold:
-    return holds.Hold(payout.status, payout.due_at, payout.frozen_seconds)
+    blocked = payout.blocked_at is not None
+    return holds.Hold(payout.status, payout.due_at, payout.frozen_seconds, blocked)

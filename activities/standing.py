@@ -96,14 +96,16 @@ async def _money(session: AsyncSession, rows: Records) -> dict[str, Any]:
 def is_unbalanced(rows: Records, books: Books) -> bool:
     """Whether `rebalance` has something to do: nothing that is still to come will bring it in line.
 
-    What is on its way to the bank gets no more on top, but may have to be taken back.
+    What waits, or is on its way to the bank, gets no more on top, but what was transferred may have
+    to be taken back. A transfer whose answer is lost comes first.
     """
     payout = rows.payout
     if payout is None:
         return rows.booking.status in TERMINAL_BOOKING and books.held != 0
     if payout.status in OVER:
         return books.held != 0
-    return payout.status in ON_THE_WAY and payout.transfer_id is not None and books.due < 0
+    in_doubt = payout.status is PayoutStatus.PROCESSING and payout.transfer_id is None
+    return books.transferred > 0 and books.due < 0 and not in_doubt
 
 
 def _escalate_at(rows: Records) -> datetime | None:

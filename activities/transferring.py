@@ -76,10 +76,21 @@ def transfer_task(
 
 async def block(session: AsyncSession, row_id: UUID, context: Change) -> None:
     """The provider cannot be paid: wait, unless another run's attempt is on its way."""
-    payout = (await load(session, context.booking_id, lock=True)).payout
-    if payout is None or not is_payable(payout) or await is_in_doubt(session, row_id):
+    rows = await load(session, context.booking_id, lock=True)
+    payout = rows.payout
+    if payout is None or await is_in_doubt(session, row_id):
         return
-    await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=payout.blocked_at or context.at)
+    if payout.status in FURTHER and await _is_next(session, rows, payout, row_id):
+        payout.transfer_id = None
+        await move(session, payout, PayoutStatus.PROCESSING, context)
+    if is_payable(payout):
+        since = payout.blocked_at or context.at
+        await move(session, payout, PayoutStatus.BLOCKED, context, blocked_at=since)
+
+
+async def _is_next(session: AsyncSession, rows: Records, payout: Payout, row_id: UUID) -> bool:
+    """Whether this very transfer is still to follow those that were made."""
+    return row_id == await next_transfer_id(session, payout) and (await books_of(session, rows)).due > 0
 
 
 async def _freeze(session: AsyncSession, row_id: UUID, context: Change) -> CreateTransfer | None:
@@ -124,7 +135,7 @@ async def _to_move(session: AsyncSession, rows: Records, row_id: UUID, context: 
     """What the provider is due, less what pays its debts; a later attempt pays them no second time."""
     due, netted = (await books_of(session, rows)).due, 0
     if due > 0 and await session.get(ProviderTransfer, row_id) is None:
-        netted = await debts.net(session, rows, row_id, due, context)
+        netted = await debts.net(session, rows, due, context)
     if rows.payout is not None:
         rows.payout.debt_netted += netted
     return due - netted
@@ -133,6 +144,9 @@ async def _to_move(session: AsyncSession, rows: Records, row_id: UUID, context: 
 async def _nothing_to_transfer(session: AsyncSession, rows: Records, payout: Payout, context: Change) -> None:
     """The whole amount was refunded, is the platform's, or has paid the provider's debts."""
     if payout.status in FURTHER:
+        return
+    if (await books_of(session, rows)).transferred:
+        await shares.rest(session, rows, context)
         return
     if payout.amount == 0:
         if payout.status is PayoutStatus.PROCESSING:  # an attempt failed for good before the refund

@@ -120,18 +120,20 @@ async def test_a_payout_that_nobody_was_told_about_is_frozen_before_it_is_made(d
     assert (await desk.picture(booking_id)).transfers == ()
 
 
-async def test_a_blocked_payout_freezes_and_is_due_at_once_when_the_dispute_is_won(desk: Desk) -> None:
+async def test_a_blocked_payout_freezes_and_is_blocked_again_when_the_dispute_is_won(desk: Desk) -> None:
     shop = await desk.shop(amount=PRICE)
     booking_id = await earned(desk, shop)
     await desk.control.ask("POST", f"/accounts/{shop.account_id}", transfers="inactive")
-    await desk.activities().payouts.pay_out(do(booking_id))
+    blocked = await desk.activities().payouts.pay_out(do(booking_id))
     dispute = await disputed(desk, booking_id)
     state = await mirrored(desk, booking_id)
     assert (state.payout_status, state.escalate_at) == (PayoutStatus.FROZEN, None)
     await decided(desk, dispute, "won")
-    at = now()
-    state = await mirrored(desk, booking_id, at)
-    assert (state.payout_status, state.payout_due_at) == (PayoutStatus.HELD, at)
+    state = await mirrored(desk, booking_id, now() + timedelta(days=1))
+    assert (state.payout_status, state.escalate_at) == (PayoutStatus.BLOCKED, blocked.escalate_at)
+    await desk.control.ask("POST", f"/accounts/{shop.account_id}", transfers="active")
+    state = await desk.activities().payouts.pay_out(do(booking_id))
+    assert (state.payout_status, state.unbalanced) == (PayoutStatus.PAID, False)
 
 
 async def test_a_dispute_before_the_outcome_freezes_the_payout_from_its_start(desk: Desk) -> None:
