@@ -1,6 +1,5 @@
 """What every workflow around a booking is made of: steps that park, waits that show, an end that is shielded."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from workflows.calls import DOES, call
 from workflows.compensation import Abandoned, Interrupted
 from workflows.console import Console
 from workflows.contracts import SYSTEM, BookingState, Do, Resolve, Step
-from workflows.waiting import wait_until
+from workflows.waiting import uninterrupted, wait_until
 
 T = TypeVar("T")
 
@@ -91,13 +90,7 @@ class Mechanics:
 
     async def _uninterrupted(self, story: Coroutine[Any, Any, T]) -> T:
         """Play the story; a Temporal cancellation is a wish like any other, not an interruption."""
-        playing = asyncio.create_task(story)
-        while not playing.done():
-            try:
-                await asyncio.shield(playing)
-            except asyncio.CancelledError:
-                self._cancelled_in_temporal()
-        return playing.result()
+        return await uninterrupted(story, self._cancelled_in_temporal)
 
     def _cancelled_in_temporal(self) -> None:
         self._console.show(self._current, self._attention.waits_for or "cancellation")

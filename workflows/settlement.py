@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.contracts import BOOKINGS_QUEUE, Answer, Resolve, StartBooking, Step
     from workflows.followups import Settlement, SettleStray, Stray, StrayVerdict
     from workflows.steps import SettlementSteps
-    from workflows.waiting import wait_until
+    from workflows.waiting import uninterrupted, wait_until
 
 FIRST_LOOK: Final = timedelta(seconds=5)
 LONGEST_LOOK: Final = timedelta(minutes=5)
@@ -51,6 +51,10 @@ class SettlementWorkflow:
 
     @workflow.run
     async def run(self, stray: Stray) -> Settlement:
+        """Settle it, whatever is cancelled in Temporal: money without an owner is nobody's to leave."""
+        return await uninterrupted(self._settle(stray), self._cancelled)
+
+    async def _settle(self, stray: Stray) -> Settlement:
         """Judge it, let a booking try to take its slot, and give back what found none."""
         verdict = await self._judge()
         look = FIRST_LOOK
@@ -63,6 +67,9 @@ class SettlementWorkflow:
         workflow.set_current_details(f"`{stray.payment_intent_id}`: {settlement.why}")
         await workflow.wait_condition(workflow.all_handlers_finished)
         return settlement
+
+    def _cancelled(self) -> None:
+        workflow.logger.warning("cancelled in Temporal: the payment is settled all the same")
 
     async def _judge(self) -> StrayVerdict:
         return await self._attention.perform(

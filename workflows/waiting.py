@@ -1,10 +1,14 @@
-"""Waiting for something until an absolute instant."""
+"""Waiting: for something until an absolute instant, and for a story that nothing may cut short."""
 
+import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from temporalio import workflow
+
+T = TypeVar("T")
 
 
 async def wait_until(deadline: datetime, ready: Callable[[], bool], summary: str) -> bool:
@@ -18,3 +22,14 @@ async def wait_until(deadline: datetime, ready: Callable[[], bool], summary: str
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(ready, timeout=remaining, timeout_summary=summary)
     return ready()
+
+
+async def uninterrupted(story: Coroutine[Any, Any, T], cancelled: Callable[[], None]) -> T:
+    """Play `story` to its end; a Temporal cancellation is only told to `cancelled`."""
+    playing = asyncio.create_task(story)
+    while not playing.done():
+        try:
+            await asyncio.shield(playing)
+        except asyncio.CancelledError:
+            cancelled()
+    return playing.result()
