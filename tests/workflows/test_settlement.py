@@ -51,6 +51,14 @@ async def test_a_payment_that_found_no_slot_goes_back_once(found: Found) -> None
     assert found.world.steps() == ["judge_stray", "give_back_stray"]
 
 
+async def test_a_temporal_cancellation_leaves_no_payment_behind(found: Found) -> None:
+    found.world.says("not there yet", retake=None, give_back=True)
+    care = await found.settles()
+    await care.handle.cancel()
+    settlement: Settlement = await care.ends()
+    assert (settlement.given_back, found.world.given_back) == (True, 1)
+
+
 async def test_somebody_else_s_payment_is_left_alone(found: Found) -> None:
     found.world.says("it is not ours")
     care = await found.settles()
