@@ -236,7 +236,7 @@ CLOSE_UNREPAIRED: Final = MoneyStep(
     path="/v1/payment_intents/*/cancel",
     before=Desk.unrepaired,
     act=lambda activities, booking_id: activities.payments.close_payment(do(booking_id)),
-    ends=Picture(booking="CONFIRMED", payment="VOIDED", intents=("canceled",), setups=("succeeded",)),
+    ends=Picture(booking="CONFIRMED", payment="FAILED", intents=("canceled",), setups=("succeeded",)),
 )
 CAPTURE_EARLY: Final = MoneyStep(
     "renew_authorization: capture early",
