@@ -121,8 +121,11 @@ QUERIES: Final[dict[str, tuple[str, ...]]] = {
     "I3 nobody is paid twice": (
         f"""
         SELECT b.id::text AS subject, b.id AS booking_id,
-            (m.transferred - m.reversed) || ' of ' || m.captured || ' is with the provider' AS detail
-        FROM bookings b JOIN ({MOVED}) m ON m.booking_id = b.id WHERE m.transferred - m.reversed > m.captured
+            (m.transferred - m.reversed - coalesce(d.settled, 0)) || ' of ' || m.captured
+                || ' is with the provider' AS detail
+        FROM bookings b JOIN ({MOVED}) m ON m.booking_id = b.id
+        LEFT JOIN provider_debts d ON d.booking_id = b.id
+        WHERE m.transferred - m.reversed - coalesce(d.settled, 0) > m.captured
         """,
         """
         SELECT b.id::text AS subject, b.id AS booking_id,
@@ -136,10 +139,12 @@ QUERIES: Final[dict[str, tuple[str, ...]]] = {
     "I4 an end keeps what was decided": (
         f"""
         SELECT b.id::text AS subject, b.id AS booking_id,
-            'kept ' || sum(p.amount_captured - p.amount_refunded) || ' instead of ' || coalesce(b.keep, 0) AS detail
-        FROM bookings b JOIN payments p ON p.booking_id = b.id
-        WHERE b.status IN ('CANCELLED', 'REJECTED') AND {FINISHED}
-        GROUP BY b.id, b.keep HAVING sum(p.amount_captured - p.amount_refunded) > coalesce(b.keep, 0)
+            'kept ' || k.kept || ' instead of ' || coalesce(b.keep, 0) AS detail
+        FROM bookings b JOIN (
+            SELECT p.booking_id, sum(p.amount_captured - p.amount_refunded) - coalesce(max(m.disputed), 0) AS kept
+            FROM payments p LEFT JOIN ({MOVED}) m USING (booking_id) GROUP BY p.booking_id
+        ) k ON k.booking_id = b.id
+        WHERE b.status IN ('CANCELLED', 'REJECTED') AND {FINISHED} AND k.kept > coalesce(b.keep, 0)
         """,
         f"""
         SELECT p.id::text AS subject, b.id AS booking_id,
@@ -201,11 +206,16 @@ EDGES: Final = "I7 states move along their edges"
 STUCK: Final = "I10 nothing is silently stuck"
 RULES: Final = (*QUERIES, EDGES, STUCK)
 
-CHAIN: Final = """
+MACHINE_NAMES: Final = ", ".join(f"'{entity}'" for entity, _ in MACHINES.values())
+CHAIN: Final = f"""
 SELECT entity, entity_id, (array_agg(booking_id))[1] AS booking_id,
     array_agg(from_status ORDER BY id) AS sources, array_agg(to_status ORDER BY id) AS targets
-FROM audit_events GROUP BY entity, entity_id
+FROM audit_events
+WHERE entity IN ({MACHINE_NAMES}) AND (from_status IS DISTINCT FROM to_status OR reason IS NULL)
+GROUP BY entity, entity_id
 """
+"""What each thing went through. A debt has no states, and where a person gives a reason for leaving a
+thing where it is (a hold extended or released) nothing moves."""
 
 STANDS: Final = " UNION ALL ".join(
     f"SELECT '{entity}' AS entity, id, status FROM {table.__tablename__}"

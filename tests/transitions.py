@@ -27,6 +27,9 @@ def main(arguments: list[str]) -> int:
             command = [sys.executable, "-m", "pytest", "-q", "--transitions", str(record)]
             subprocess.run([*command, *(arguments or PLAYED)], cwd=ROOT, check=False)  # noqa: S603 - our own tests
             taken = _recorded(record)
+    if not taken:
+        sys.stdout.write("Nothing was recorded: the page stays what it is.\n")
+        return 1
     rows = best(taken, read())
     PAGE.write_text(render(rows))
     missing = sorted(set(legal()) - {row.move for row in rows})

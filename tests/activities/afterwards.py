@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from activities import invariants
 from activities.accounts import books_of
 from activities.records import Records, load
 from models.books import Books
@@ -124,13 +125,13 @@ async def decided(desk: Desk, dispute_id: str, status: str) -> None:
 
 async def mirrored(desk: Desk, booking_id: UUID, at: datetime | None = None) -> BookingState:
     state = await desk.activities().refunds.mirror(do(booking_id, at=at))
-    await audited(desk, booking_id)
+    await audited(desk, booking_id, at_work=True)
     return state
 
 
 async def rebalanced(desk: Desk, booking_id: UUID) -> BookingState:
     state = await desk.activities().payouts.rebalance(do(booking_id))
-    await audited(desk, booking_id)
+    await audited(desk, booking_id, at_work=True)
     return state
 
 
@@ -184,8 +185,16 @@ async def audit_of(desk: Desk, booking_id: UUID, entity: str) -> list[AuditEvent
     return await desk.database.run(work)
 
 
-async def audited(desk: Desk, booking_id: UUID) -> None:
-    """The identity of DESIGN 5, from the entries alone; nothing stuck; and Stripe has what we say it has."""
+async def audited(desk: Desk, booking_id: UUID, *, at_work: bool = False) -> None:
+    """No invariant is violated, the identity of DESIGN 5 holds, and Stripe has what we say it has.
+
+    With `at_work`, what has to hold at the end of a booking is not asked yet. I8 is left out: these
+    tests do not wait for the end of a hold.
+    """
+    busy = [booking_id] if at_work else []
+    violations = await desk.database.run(lambda session: invariants.violations(session, busy))
+    wrong = [one for one in violations if one.booking_id == booking_id and not one.rule.startswith("I8")]
+    assert not wrong, wrong
     rows, entries = await desk.database.run(lambda session: _everything(session, booking_id))
     _check_identity(rows, entries)
     intents = {

@@ -134,6 +134,19 @@ async def test_a_payment_that_the_bank_refused_ends_failed(desk: Desk, *, undone
     assert (picture.payment, picture.intents) == ("FAILED", ("canceled",))
 
 
+async def test_a_payment_that_the_bank_brings_is_captured(desk: Desk) -> None:
+    booking_id = await desk.paid(await desk.shop(policy=CHARGE_NOW), "pm_usBankAccount_processing")
+    payments = desk.activities().payments
+    await payments.read_payment(do(booking_id))
+    await desk.control.ask(
+        "POST", f"/payment_intents/{await desk.intent_id(booking_id)}/settle", outcome="success"
+    )
+    for _ in range(2):
+        state = await payments.close_payment(do(booking_id))
+        assert state.payment_status is PaymentStatus.CAPTURED
+    assert (await desk.picture(booking_id)).captured == PRICE
+
+
 async def test_a_payment_that_is_still_with_the_bank_after_its_grace_parks(desk: Desk) -> None:
     booking_id = await desk.paid(await desk.shop(policy=CHARGE_NOW), "pm_usBankAccount_processing")
     payments = desk.activities().payments

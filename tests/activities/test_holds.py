@@ -106,6 +106,7 @@ async def test_ops_extend_a_hold_and_never_shorten_it(desk: Desk) -> None:
         assert state.payout_due_at == due_at + AN_HOUR
     noted = (await audit_of(desk, booking_id, "payout"))[1:]
     assert [(one.actor_id, one.reason, one.to_status) for one in noted] == [(OPS.id, "because", "HELD")]
+    await audited(desk, booking_id)
 
 
 async def test_ops_extend_what_is_left_of_a_frozen_hold(desk: Desk) -> None:
@@ -124,6 +125,7 @@ async def test_ops_release_a_hold_once(desk: Desk) -> None:
         state = await desk.activities().holds.change_hold(holding(booking_id, HoldAction.RELEASE, OPS, at))
         assert (state.payout_status, state.payout_due_at) == (PayoutStatus.HELD, at)
     assert len(await audit_of(desk, booking_id, "payout")) == 2
+    await audited(desk, booking_id)
 
 
 @pytest.mark.parametrize("by", ["client", "bank"])

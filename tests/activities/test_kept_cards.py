@@ -285,6 +285,16 @@ async def test_a_charge_that_the_bank_has_not_decided_is_looked_at_again_after_a
     await gateway.close()
 
 
+async def test_an_authorization_that_the_bank_grants_only_later_stands(desk: Desk, outside: Running) -> None:
+    booking_id = await desk.paid(await desk.shop())
+    gateway = await undecided(outside)
+    payments = desk.activities(gateway=gateway).payments
+    assert (await payments.read_payment(do(booking_id))).payment_status is PaymentStatus.PROCESSING
+    gateway.status = None
+    assert (await payments.read_payment(do(booking_id))).payment_status is PaymentStatus.AUTHORIZED
+    await gateway.close()
+
+
 async def test_a_charge_that_the_bank_refuses_only_later_is_the_clients_to_repair(
     desk: Desk, outside: Running
 ) -> None:

@@ -245,15 +245,25 @@ async def test_approval_never_waits_longer_than_the_authorization(desk: Desk) ->
     assert asked.approval_due_at == ends
 
 
-async def test_a_rejected_booking_ends_rejected_and_its_authorization_goes(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        ("rejected_by_provider", BookingStatus.REJECTED),
+        ("approval_timeout", BookingStatus.CANCELLED),
+        ("cancelled_by_client", BookingStatus.CANCELLED),
+    ],
+)
+async def test_a_booking_that_was_not_accepted_ends_and_its_authorization_goes(
+    desk: Desk, reason: str, status: BookingStatus
+) -> None:
     booking_id = await desk.paid(await desk.shop(policy={"approval": "provider"}))
     await desk.activities().payments.read_payment(do(booking_id))
     await desk.activities().bookings.ask_approval(do(booking_id))
-    rejected = abandoned(booking_id, "rejected_by_provider")
+    unwanted = abandoned(booking_id, reason)
     for _ in range(2):
-        await desk.activities().payments.give_back(rejected)
-        state = await desk.activities().bookings.release(rejected)
+        await desk.activities().payments.give_back(unwanted)
+        state = await desk.activities().bookings.release(unwanted)
     assert state is not None
-    assert (state.status, state.status_reason) == (BookingStatus.REJECTED, "rejected_by_provider")
+    assert (state.status, state.status_reason) == (status, reason)
     assert (state.payment_status, state.session_status) == (PaymentStatus.VOIDED, SessionStatus.CANCELLED)
     assert (await desk.picture(booking_id)).intents == ("canceled",)

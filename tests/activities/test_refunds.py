@@ -248,7 +248,7 @@ async def test_a_refund_after_the_transfer_is_taken_back_from_it(desk: Desk) -> 
     booking_id = await paid_out(desk, await desk.shop(amount=PRICE))
     changed = await ordered(desk, booking_id, TENTH)
     assert (changed.booking.payout_status, changed.booking.unbalanced) == (PayoutStatus.PAID, True)
-    await audited(desk, booking_id)
+    await audited(desk, booking_id, at_work=True)
     state = await rebalanced(desk, booking_id)
     assert (state.payout_status, state.unbalanced) == (PayoutStatus.PARTIALLY_REVERSED, False)
     assert (await desk.picture(booking_id)).reversals == (960,)
