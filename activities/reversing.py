@@ -36,16 +36,16 @@ async def draft_reversal(
 
 
 async def next_reversal_id(session: AsyncSession, transfer: ProviderTransfer) -> UUID:
-    """Our reversal that comes next: one that never reached Stripe is taken up again."""
-    drafted = select(TransferReversal.id).where(
-        TransferReversal.transfer_row_id == transfer.id, TransferReversal.reversal_id.is_(None)
+    """Our reversal that comes next: one that never reached Stripe is taken up again.
+
+    Counted in one statement: between two of them another run could draft what comes next, and two would be sent.
+    """
+    made = select(func.count()).where(
+        TransferReversal.transfer_row_id == transfer.id,
+        TransferReversal.mirrored.is_(False),
+        TransferReversal.reversal_id.is_not(None),
     )
-    if (row_id := await session.scalar(drafted)) is not None:
-        return row_id
-    ours = select(func.count()).where(
-        TransferReversal.transfer_row_id == transfer.id, TransferReversal.mirrored.is_(False)
-    )
-    return row_id_for(transfer.id, "reversal", ((await session.scalar(ours)) or 0) + 1)
+    return row_id_for(transfer.id, "reversal", ((await session.scalar(made)) or 0) + 1)
 
 
 async def taken_back(

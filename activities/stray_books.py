@@ -51,13 +51,15 @@ async def post_refunds(session: AsyncSession, intent: Intent, refunds: list[List
 
 
 async def refunds_that_failed(session: AsyncSession, owner: UUID, refunds: list[Listed]) -> int:
-    """How many of our own refunds came to nothing: the next one has the number after that."""
-    live = [refund.id for refund in refunds if refund.is_live]
+    """How many of our own refunds came to nothing: the next one has the number after that.
+
+    One that another run has recorded since `refunds` were read is not among them, and has not failed.
+    """
+    gone = [refund.id for refund in refunds if not refund.is_live]
     failed = select(func.count()).where(
         StripeOperation.booking_id == owner,
         StripeOperation.kind == "refund",
-        StripeOperation.object_id.is_not(None),
-        StripeOperation.object_id.not_in(live),
+        StripeOperation.object_id.in_(gone),
     )
     return (await session.execute(failed)).scalar_one()
 
