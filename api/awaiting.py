@@ -15,7 +15,7 @@ from api.schemas import HeldBecause
 from api.timeline_schemas import Awaiting, Can, What
 from models.policy import Policy
 from models.states import PAYMENT_STANDS, BookingStatus, PaymentStatus, PayoutStatus, Role
-from workflows.contracts import Step
+from workflows.parking import Step
 
 EVERYBODY: Final = (Role.CLIENT, Role.PROVIDER, Role.OPS)
 PLATFORM: Final = (Role.PROVIDER, Role.OPS)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from api.text import Line, Prose
 from models.policy import PaymentPlan
 from models.states import BookingStatus, PaymentStatus, PayoutStatus, ReportedOutcome, SessionStatus
-from workflows.contracts import ACTIONS, Action, Step
+from workflows.parking import ACTIONS, Action, Step
 
 LARGEST_AMOUNT: Final = 99_999_999
 """Stripe takes at most eight digits."""

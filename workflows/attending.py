@@ -10,8 +10,9 @@ from temporalio import workflow
 from models.states import PaymentStatus, ReportedOutcome, StatusReason
 from workflows.calls import call
 from workflows.compensation import Abandoned, Interrupted
-from workflows.contracts import SYSTEM, Action, Claim, Outcome, Settle, Step
+from workflows.contracts import SYSTEM, Claim, Outcome, Settle
 from workflows.conversation import Conversation
+from workflows.parking import Action, Step
 from workflows.steps import BookingSteps
 from workflows.wishes import CANCELLED_BY, REASONS
 

@@ -16,7 +16,8 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from models.states import StatusReason
 from workflows.compensation import Abandoned
-from workflows.contracts import ACTIONS, BOOKINGS_QUEUE, Action, AttentionNote, Resolve, Step
+from workflows.contracts import BOOKINGS_QUEUE, AttentionNote, Resolve
+from workflows.parking import ACTIONS, Action, Step
 from workflows.policies import ATTEMPT_TIMEOUT, FAST, RECORDING_WINDOW, slow_retry
 from workflows.steps import BookingSteps
 from workflows.waiting import wait_until
@@ -62,6 +63,8 @@ class Attention:
         self.question: tuple[Step, str] | None = None
         """What ops are asked, in a sentence, and the step to answer to."""
         self.parked: Step | None = None
+        self.under_way = False
+        """A step is being taken right now: Postgres may know more than this run has heard of."""
 
     async def perform(
         self,
@@ -79,7 +82,7 @@ class Attention:
         round_number = 0
         while True:
             try:
-                result = await attempt(decision)
+                result = await self._take(attempt, decision)
             except ActivityError as error:
                 wake_at = workflow.now() + slow_retry(round_number)
                 if look_at and workflow.now() < look_at:
@@ -89,6 +92,13 @@ class Attention:
             else:
                 await self._unpark()
                 return result
+
+    async def _take(self, attempt: Attempt[T], decision: Resolve | None) -> T:
+        self.under_way = True
+        try:
+            return await attempt(decision)
+        finally:
+            self.under_way = False
 
     @property
     def waits_for(self) -> Step | None:

@@ -31,8 +31,8 @@ with workflow.unsafe.imports_passed_through():
         Reserve,
         Settle,
         StartBooking,
-        Step,
     )
+    from workflows.parking import Step
     from workflows.steps import BookingSteps, PaymentSteps
 
 

@@ -5,15 +5,8 @@ from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 
-from workflows.contracts import (
-    BOOKINGS_QUEUE,
-    STRIPE_QUEUE,
-    Abandon,
-    BookingState,
-    Do,
-    Message,
-    Step,
-)
+from workflows.contracts import BOOKINGS_QUEUE, STRIPE_QUEUE, Abandon, BookingState, Do, Message
+from workflows.parking import Step
 from workflows.policies import ATTEMPT_TIMEOUT, FAST
 from workflows.steps import AuthorizationSteps, BookingSteps, PaymentSteps, PayoutSteps, RefundSteps
 

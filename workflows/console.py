@@ -7,7 +7,8 @@ from temporalio.common import TypedSearchAttributes
 
 from models.money import display
 from workflows import search_attributes
-from workflows.contracts import ACTIONS, Action, BookingState, Step
+from workflows.contracts import BookingState
+from workflows.parking import ACTIONS, Action, Step
 
 
 class Console:

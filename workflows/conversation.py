@@ -13,10 +13,11 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from models.states import TERMINAL_BOOKING, BookingStatus, PaymentStatus, ReportedOutcome
     from workflows.checks import asking, check, check_approval, check_cancel, check_report, contradicts
-    from workflows.contracts import Answer, Decide, Opened, PaymentFact, Refusal, Step, Wish
+    from workflows.contracts import Answer, Decide, Opened, PaymentFact, Refusal, Wish
     from workflows.orders import HoldOrder, NoShow, Objection, Reschedule
+    from workflows.parking import Step
     from workflows.paying import Paymaster
-    from workflows.wishes import Wishes, confirming
+    from workflows.wishes import UNCONFIRMED, Wishes, confirming
 
 PAYMENT_UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING})
 
@@ -162,6 +163,14 @@ class Conversation(Paymaster):
     @hold.validator
     def _validate_hold(self, order: HoldOrder) -> None:
         self._refuse_early(order)
+
+    @property
+    def _behind(self) -> bool:
+        """Before the confirmation nobody sees to orders: only what is about to be confirmed may have been."""
+        current = self._current
+        if current is not None and current.status in UNCONFIRMED:
+            return confirming(current) or self._wishes.approved
+        return super()._behind
 
     async def _taken_over(self) -> None:
         """Until this run knows the booking: what it hears before that is looked at then."""

@@ -11,7 +11,8 @@ from workflows.attention import Attention
 from workflows.calls import DOES, call
 from workflows.compensation import Abandoned, Interrupted
 from workflows.console import Console
-from workflows.contracts import SYSTEM, BookingState, Do, Resolve, Step
+from workflows.contracts import SYSTEM, BookingState, Do, Resolve
+from workflows.parking import Step
 from workflows.waiting import uninterrupted, wait_until
 
 T = TypeVar("T")

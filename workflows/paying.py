@@ -14,8 +14,9 @@ from models.states import PAYOUT_OPEN, PayoutStatus
 from workflows.calls import call
 from workflows.caretaking import Caretaker
 from workflows.compensation import Abandoned, Interrupted
-from workflows.contracts import Action, BookingState, Resolve, Step
+from workflows.contracts import BookingState, Resolve
 from workflows.orders import Judge, RefundOrder, Verdict
+from workflows.parking import Action, Step
 from workflows.steps import HoldSteps
 
 FROZEN_LOOK: Final = timedelta(days=1)

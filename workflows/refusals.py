@@ -5,9 +5,10 @@ from datetime import datetime
 
 from models.money import step
 from models.states import SEAT_HOLDING, BookingStatus, PayoutStatus, Role
-from workflows.contracts import Action, BookingState, Resolve, Step
+from workflows.contracts import BookingState, Resolve
 from workflows.errands import Order
 from workflows.orders import HoldAction, HoldOrder, Objection, RefundOrder, Reschedule
+from workflows.parking import Action, Step
 
 
 @dataclass(frozen=True)

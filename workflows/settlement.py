@@ -15,8 +15,9 @@ with workflow.unsafe.imports_passed_through():
     from models.keys import stray_id_for, workflow_id_for
     from workflows.attention import Attention
     from workflows.calls import call
-    from workflows.contracts import BOOKINGS_QUEUE, Answer, Resolve, StartBooking, Step
+    from workflows.contracts import BOOKINGS_QUEUE, Answer, Resolve, StartBooking
     from workflows.followups import Settlement, SettleStray, Stray, StrayVerdict
+    from workflows.parking import Step
     from workflows.steps import SettlementSteps
     from workflows.waiting import uninterrupted, wait_until
 

@@ -15,7 +15,7 @@ from models.states import BookingStatus, PaymentStatus, PayoutStatus
 from tests.support.shop import Shop, open_shop
 from tests.workflows.real import Control, Market, RealSaga, until
 from tests.workflows.talk import Talk
-from workflows.contracts import Step
+from workflows.parking import Step
 from workflows.search_attributes import ATTENTION_STEP
 
 STARTED: Final = timedelta(seconds=-1)

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
-from models.states import BookingStatus, PaymentStatus, PayoutStatus
+from models.states import BookingStatus, PaymentStatus, PayoutStatus, Role
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
-from workflows.contracts import Action, Step
+from tests.workflows.talk import actor
+from workflows.orders import Objection
+from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION, PAYOUT_DUE_AT, PAYOUT_STATUS
 
 DAY = timedelta(days=1)
@@ -89,6 +91,33 @@ async def test_an_objection_freezes_the_payout_for_as_long_as_ops_need(sagas: Sa
     left = saga.world.payout_due_at - saga.world.call("judge").at
     assert timedelta(0) <= left - 2 * DAY <= 2 * SECOND
     await paid_at_the_new_end(saga, 9600)
+
+
+async def test_a_client_who_has_read_of_the_hold_before_its_workflow_objects(sagas: Sagas) -> None:
+    saga = await sagas.start()
+    await saga.begun()
+    gate = saga.world.stops_in("settle")
+    await saga.asks_to_complete()
+    await gate.entered.wait()
+    objection = await saga.asks("object", Objection(actor=actor(Role.CLIENT)))
+    gate.opened.set()
+    await objection.result()
+    assert saga.world.booking.payout_status is PayoutStatus.FROZEN
+    await saga.resolve(Step.OBJECTION, Action.RELEASE)
+    await paid_at_the_new_end(saga, 9600)
+
+
+async def test_what_comes_too_early_is_refused_when_its_turn_comes(sagas: Sagas) -> None:
+    saga = await sagas.start()
+    await saga.confirmed()
+    gate = saga.world.stops_in("read_payment")
+    await saga.stripe_says("evt_2")
+    await gate.entered.wait()
+    objection = await saga.asks("object", Objection(actor=actor(Role.CLIENT)))
+    gate.opened.set()
+    assert await refusal(objection.result()) == "invalid_state"
+    await saga.cancel()
+    await saga.ends()
 
 
 async def test_ops_give_back_a_part_and_the_provider_gets_its_share_of_the_rest(sagas: Sagas) -> None:

@@ -2,10 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
+
 from models.states import BookingStatus, PaymentStatus, Role
 from tests.workflows.leads import failing
 from tests.workflows.saga import Sagas, refusal
-from workflows.contracts import Action, Step
+from tests.workflows.talk import actor, by
+from workflows.orders import Reschedule
+from workflows.parking import Action, Step
 from workflows.search_attributes import SESSION_STARTS_AT
 
 HOUR = timedelta(hours=1)
@@ -57,6 +61,27 @@ async def test_what_is_not_confirmed_cannot_be_moved(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.opened()
     assert await refusal(saga.moves_to(saga.world.starts_at + DAY)) == "invalid_state"
+    await saga.cancel()
+    await saga.ends()
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["at once", "accepted"])
+async def test_a_client_who_has_read_of_the_confirmation_before_its_workflow_moves_it(
+    sagas: Sagas, *, asked: bool
+) -> None:
+    saga = await sagas.start(approval="provider" if asked else "auto")
+    later = saga.world.starts_at + DAY
+    gate = saga.world.stops_in("confirm")
+    if asked:
+        await saga.before_its_provider()
+        await saga.asks("approve", by(Role.PROVIDER))
+    else:
+        await saga.paid()
+    await gate.entered.wait()
+    move = await saga.asks("reschedule", Reschedule(actor=actor(Role.CLIENT), starts_at=later))
+    gate.opened.set()
+    assert (await move.result()).status is BookingStatus.CONFIRMED
+    assert saga.world.booking.starts_at == later
     await saga.cancel()
     await saga.ends()
 

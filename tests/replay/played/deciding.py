@@ -20,7 +20,7 @@ from tests.replay.scene import (
     starts,
 )
 from tests.workflows.real import RealSaga
-from workflows.contracts import Action, Step
+from workflows.parking import Action, Step
 
 NEARLY_OVER: Final = timedelta(seconds=-58)
 

@@ -19,7 +19,7 @@ from tests.replay.scene import (
     payout_becomes,
 )
 from tests.workflows.real import RealSaga
-from workflows.contracts import Action, Step
+from workflows.parking import Action, Step
 
 MANUAL: Final = "manual"
 

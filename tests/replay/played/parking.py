@@ -16,7 +16,7 @@ from tests.replay.scene import (
     parks,
 )
 from tests.workflows.real import RealSaga
-from workflows.contracts import Action, Step
+from workflows.parking import Action, Step
 
 
 async def parked_retry(scene: Scene) -> RealSaga:
