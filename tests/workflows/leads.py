@@ -7,8 +7,8 @@ from typing import Any, Final
 from models.states import ReportedOutcome, Role
 from tests.workflows.saga import PlayedSaga, Sagas
 from tests.workflows.talk import OPS, actor
-from workflows.contracts import Step
 from workflows.orders import HoldAction, HoldOrder, NoShow, Objection, RefundOrder, Reschedule
+from workflows.parking import Step
 
 Lead = Callable[[PlayedSaga], Awaitable[None]]
 

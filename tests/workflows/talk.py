@@ -14,19 +14,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from models.states import Role
 from tests.workflows.stage import SOON_SECONDS
-from workflows.contracts import (
-    AccountFact,
-    Action,
-    Actor,
-    Answer,
-    Decide,
-    Message,
-    MoneyFact,
-    Opened,
-    Resolve,
-    Step,
-)
+from workflows.contracts import AccountFact, Actor, Answer, Decide, Message, MoneyFact, Opened, Resolve
 from workflows.orders import RefundOrder
+from workflows.parking import Action, Step
 
 T = TypeVar("T")
 TICK = timedelta(milliseconds=20)

@@ -9,8 +9,8 @@ from models.states import PaymentStatus, PayoutStatus
 from tests.workflows.saga import PlayedAftercare, Sagas, refusal
 from tests.workflows.talk import OPS
 from tests.workflows.world import World
-from workflows.contracts import Action, Step
 from workflows.orders import RefundOrder
+from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION
 
 MONTHS = timedelta(days=100)

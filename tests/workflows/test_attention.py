@@ -10,7 +10,8 @@ from models.states import BookingStatus
 from tests.workflows.leads import LEADS, failing
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
 from tests.workflows.stage import broken
-from workflows.contracts import ACTIONS, Action, Do, Step
+from workflows.contracts import Do
+from workflows.parking import ACTIONS, Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION
 
 ABORTABLE = [

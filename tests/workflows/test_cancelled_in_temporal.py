@@ -4,7 +4,7 @@ import pytest
 
 from models.states import BookingStatus, PaymentStatus
 from tests.workflows.saga import PlayedSaga, Sagas
-from workflows.contracts import Action, Step
+from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from models.states import BookingStatus, PaymentStatus, SessionStatus
 from tests.workflows.saga import Sagas
-from workflows.contracts import Action, Step
+from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP
 
 

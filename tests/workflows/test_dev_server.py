@@ -11,7 +11,7 @@ from models.keys import workflow_id_for
 from models.states import BookingStatus, PaymentStatus, PayoutStatus
 from tests.support.shop import Shop, open_shop
 from tests.workflows.real import SUMMARY, Control, Market, until
-from workflows.contracts import Action, Step
+from workflows.parking import Action, Step
 from workflows.search_attributes import (
     ATTENTION_STEP,
     BOOKING_STATUS,

@@ -6,7 +6,7 @@ import pytest
 
 from models.states import BookingStatus, PayoutStatus, Role
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
-from workflows.contracts import Action, Step
+from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION, PAYOUT_STATUS
 
 DAY = timedelta(days=1)

@@ -9,8 +9,8 @@ from tests.workflows.leads import failing
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
 from tests.workflows.stage import broken
 from tests.workflows.talk import OPS, actor
-from workflows.contracts import Action, Step
 from workflows.orders import Objection, RefundOrder
+from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION
 
 

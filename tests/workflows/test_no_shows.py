@@ -6,7 +6,8 @@ import pytest
 
 from models.states import BookingStatus, PaymentStatus, PayoutStatus, ReportedOutcome, Role
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
-from workflows.contracts import Action, Settle, Step
+from workflows.contracts import Settle
+from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION
 
 SECOND = timedelta(seconds=1)

@@ -7,7 +7,8 @@ import pytest
 
 from models.states import BookingStatus, PayoutStatus
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
-from workflows.contracts import Action, Do, Step
+from workflows.contracts import Do
+from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION, PAYOUT_STATUS
 
 HOUR = timedelta(hours=1)

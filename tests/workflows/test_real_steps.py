@@ -10,9 +10,20 @@ from models.bookings import BookingRequest
 from models.database import Database
 from models.keys import workflow_id_for
 from models.states import BookingStatus, PaymentStatus, PayoutStatus, Role, SessionStatus
+from sandbox.stripe.server import Running as StripeSandbox
 from tests.support.shop import Shop, open_shop
 from tests.workflows.real import Control, Market, RealSaga, until
 from workflows.contracts import Refusal
+
+
+@pytest.fixture
+async def shop(database: Database, hasty_gateway: StripeGateway) -> Shop:
+    return await open_shop(database, hasty_gateway)
+
+
+@pytest.fixture
+def control(hasty_stripe: StripeSandbox) -> Control:
+    return Control(hasty_stripe)
 
 
 async def test_a_booking_is_paid_held_and_paid_out(market: Market, shop: Shop) -> None:
@@ -29,9 +40,9 @@ async def test_a_booking_is_paid_held_and_paid_out(market: Market, shop: Shop) -
 
 
 async def test_money_taken_at_once_is_held_the_same_way(
-    market: Market, database: Database, gateway: StripeGateway
+    market: Market, database: Database, hasty_gateway: StripeGateway
 ) -> None:
-    shop = await open_shop(database, gateway, policy={"capture": "on_payment"})
+    shop = await open_shop(database, hasty_gateway, policy={"capture": "on_payment"})
     saga = await market.start(shop)
     await saga.confirmed()
     assert (await saga.money()).captured == 12_000
@@ -40,9 +51,9 @@ async def test_money_taken_at_once_is_held_the_same_way(
 
 
 async def test_money_taken_at_once_is_refunded_when_the_provider_cancels(
-    market: Market, database: Database, gateway: StripeGateway
+    market: Market, database: Database, hasty_gateway: StripeGateway
 ) -> None:
-    shop = await open_shop(database, gateway, policy={"capture": "on_payment"})
+    shop = await open_shop(database, hasty_gateway, policy={"capture": "on_payment"})
     saga = await market.start(shop)
     await saga.confirmed()
     assert (await saga.cancel(Role.PROVIDER)).status is BookingStatus.CANCELLED
@@ -102,9 +113,9 @@ async def test_a_declined_card_keeps_the_seat_and_the_next_card_pays(market: Mar
 
 
 async def test_a_strict_policy_takes_the_first_refusal_for_an_answer(
-    market: Market, database: Database, gateway: StripeGateway
+    market: Market, database: Database, hasty_gateway: StripeGateway
 ) -> None:
-    shop = await open_shop(database, gateway, policy={"strict_payment_failure": True})
+    shop = await open_shop(database, hasty_gateway, policy={"strict_payment_failure": True})
     saga = await market.start(shop)
     await saga.opened()
     with pytest.raises(stripe.CardError):

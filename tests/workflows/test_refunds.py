@@ -6,8 +6,8 @@ from models.states import BookingStatus, PaymentStatus, PayoutStatus, Role
 from tests.workflows.leads import failing, to_refund_after_transfer
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
 from tests.workflows.talk import OPS
-from workflows.contracts import Action, Step
 from workflows.orders import RefundOrder
+from workflows.parking import Action, Step
 from workflows.search_attributes import NEEDS_ATTENTION
 
 

@@ -11,7 +11,7 @@ from tests.workflows.leads import LEADS, failing
 from tests.workflows.saga import Sagas
 from tests.workflows.theatre import Workers, played_worker, skipping_time
 from tests.workflows.world import Steps
-from workflows.contracts import Step
+from workflows.parking import Step
 
 UNDONE = dict.fromkeys(
     [Step.CLOSE_PAYMENT, Step.ASK_APPROVAL, Step.GIVE_BACK, Step.RELEASE], BookingStatus.CANCELLED

@@ -14,8 +14,9 @@ from models.states import BookingStatus
 from tests.workflows.saga import Sagas
 from tests.workflows.talk import Talk
 from tests.workflows.world import StrayWorld
-from workflows.contracts import BOOKINGS_QUEUE, Action, Refusal, Step
+from workflows.contracts import BOOKINGS_QUEUE, Refusal
 from workflows.followups import Settlement
+from workflows.parking import Action, Step
 from workflows.settlement import SettlementWorkflow
 
 
