@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy import case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.errors import StripeFailure
+from activities.errors import UNREADABLE, StripeFailure
 from activities.findings import Findings, Observation
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_lists import Listed
@@ -24,6 +25,8 @@ from models.ledger import Account, JournalKind, LedgerEntry, Side
 from models.payments import BankPayout, Payment, ProviderTransfer
 from models.records import StripeOperation
 from models.states import BankPayoutStatus, OperationState
+
+log = structlog.get_logger()
 
 WINDOW: Final = timedelta(days=3)
 GRACE: Final = timedelta(minutes=15)
@@ -129,18 +132,29 @@ class Comparison:
     # --- the providers' banks -------------------------------------------------------------------
 
     async def _at_the_bank(self, since: datetime) -> list[Observation]:
-        seen = []
+        seen: list[Observation] = []
         for account, rows in (await self._database.run(lambda session: _sent(session, since))).items():
-            listed = {one.id: one async for one in self._gateway.lists.payouts(account, since)}
-            by_id = {row.stripe_payout_id: row for row in rows}
-            for one in listed.values():
-                old = one.moved_at <= self._now() - self._grace
-                if one.metadata.get("app") == APP and one.id not in by_id and old:
-                    seen.append(Observation(BANK, one.id, f"{one.amount} was sent, no row of ours says so"))
-            for payout_id, row in by_id.items():
-                if payout_id and (wrong := _bank_differs(row, listed.get(payout_id))):
-                    seen.append(Observation(BANK, payout_id, wrong, row.booking_id))
+            try:
+                seen += await self._at_its_bank(account, rows, since)
+            except StripeFailure as failure:
+                if failure.failure not in UNREADABLE:
+                    raise
+                # Its payouts are blocked where they are waited for; the others' are looked at all the same.
+                log.warning("payouts of an account cannot be read", account=account, failure=failure.failure)
             _beat(account)
+        return seen
+
+    async def _at_its_bank(self, account: str, rows: list[BankPayout], since: datetime) -> list[Observation]:
+        listed = {one.id: one async for one in self._gateway.lists.payouts(account, since)}
+        by_id = {row.stripe_payout_id: row for row in rows}
+        seen = []
+        for one in listed.values():
+            old = one.moved_at <= self._now() - self._grace
+            if one.metadata.get("app") == APP and one.id not in by_id and old:
+                seen.append(Observation(BANK, one.id, f"{one.amount} was sent, no row of ours says so"))
+        for payout_id, row in by_id.items():
+            if payout_id and (wrong := _bank_differs(row, listed.get(payout_id))):
+                seen.append(Observation(BANK, payout_id, wrong, row.booking_id))
         return seen
 
 

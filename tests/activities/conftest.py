@@ -10,8 +10,8 @@ from activities.stripe_gateway import StripeGateway
 from models.database import Database
 from sandbox.stripe.server import Running, running
 from tests.activities.desk import Desk
-from tests.activities.scratch import scratch_database
 from tests.sandbox.stripe.conftest import Control, client_of
+from tests.support.scratch import scratch_database
 
 
 @pytest.fixture(scope="session")

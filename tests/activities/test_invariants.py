@@ -14,8 +14,8 @@ from models.database import Database
 from models.keys import workflow_id_for
 from tests.activities.desk import Desk, now
 from tests.activities.money_steps import CAPTURE, FORFEIT, GIVE_BACK_REFUND, PAY_OUT, REFUND, VOID, MoneyStep
-from tests.activities.scratch import scratch_database
 from tests.activities.tampering import change_booking, change_payment, change_payout
+from tests.support.scratch import scratch_database
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from models import ledger
 from models.database import Database
 from models.ledger import Account, JournalKind, LedgerEntry, Line
 from tests.activities.desk import Desk, number
-from tests.activities.scratch import scratch_database
+from tests.support.scratch import scratch_database
 
 CHANGES = {
     "update": "UPDATE ledger_entries SET amount = amount + 1 WHERE booking_id = :booking_id",

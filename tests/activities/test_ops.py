@@ -18,8 +18,8 @@ from models.database import Database
 from models.records import Finding
 from settings import PolicyDefaults
 from tests.activities.desk import Desk
-from tests.activities.own_temporal import own_temporal
-from tests.activities.scratch import scratch_database
+from tests.support.own_temporal import own_temporal
+from tests.support.scratch import scratch_database
 from workflows.contracts import AUDIT_ID, RECONCILIATION_ID
 from workflows.followups import Found
 

@@ -29,10 +29,10 @@ from models.states import OperationState, PayoutStatus
 from tests.activities.desk import Desk, now
 from tests.activities.letters import NOBODY, listening
 from tests.activities.money_steps import REFUND
-from tests.activities.own_temporal import own_temporal
-from tests.activities.scratch import scratch_database
-from tests.activities.tampering import change_booking, change_operation, change_payout
+from tests.activities.tampering import change_booking, change_operation, change_payout, sent_to_bank
 from tests.sandbox.stripe.conftest import until
+from tests.support.own_temporal import own_temporal
+from tests.support.scratch import scratch_database
 
 PAID = "payment_intent.amount_capturable_updated"
 AT_ONCE = timedelta(0)
@@ -337,6 +337,15 @@ async def test_a_write_that_nobody_knows_the_end_of_is_a_finding_after_a_quarter
     assert await office.compare() == []
     await change_operation(office.desk, made.key, started_at=now() - timedelta(minutes=16))
     assert await office.compare() == [comparing.OPERATION]
+
+
+async def test_an_account_that_left_does_not_stop_the_comparison_of_the_others(office: Office) -> None:
+    desk, shop, other = office.desk, await office.desk.shop(), await office.desk.shop()
+    await sent_to_bank(desk, await desk.earned(shop), shop.account_id)
+    await sent_to_bank(desk, await desk.earned(other), other.account_id)
+    assert await office.compare() == [comparing.BANK, comparing.BANK]
+    await desk.control.ask("POST", f"/accounts/{shop.account_id}", deauthorized=True)
+    assert await office.compare() == [comparing.BANK]
 
 
 async def test_what_moved_a_moment_ago_is_left_to_the_next_look(office: Office) -> None:

@@ -17,8 +17,8 @@ from models.policy import PaymentPlan
 from models.records import AuditEvent
 from models.states import LIVE_SESSION, SEAT_HOLDING, BookingStatus, PaymentStatus, SessionStatus
 from tests.activities.desk import Desk, abandoned, do, now, number
-from tests.activities.scratch import scratch_database
 from tests.sandbox.stripe.conftest import until
+from tests.support.scratch import scratch_database
 from tests.support.shop import Shop
 from workflows.contracts import Refusal, Reserve, Reserved, StartBooking
 

@@ -1,5 +1,8 @@
 """For ops: findings, looking now, and the business in numbers."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,13 +14,19 @@ from stripe import StripeClient
 from temporalio.client import Client
 
 from activities.stripe_gateway import StripeGateway
+from activities.wiring import build
 from api.dependencies import Dependencies
 from models.database import Database
 from models.records import Finding
+from sandbox.stripe.server import running as running_stripe
+from settings import PolicyDefaults
 from tests.api.calls import Json, as_client, as_ops, as_provider, booked, code
 from tests.api.cut_off import lose_patience, on
 from tests.api.journeys import act, held, paid
+from tests.support.own_temporal import own_temporal
+from tests.support.scratch import scratch_database
 from tests.support.shop import open_shop
+from worker import workers
 
 
 async def found(database: Database, **values: Any) -> str:
@@ -70,14 +79,29 @@ async def test_a_page_of_findings_has_bounds(api: httpx.AsyncClient, query: Json
     assert code(answer) == "validation_failed"
 
 
-@pytest.mark.usefixtures("running_worker")
+@pytest.fixture(scope="module")
+async def quiet_office(database_url: str, deps: Dependencies) -> AsyncIterator[httpx.AsyncClient]:
+    """A product of its own: elsewhere a look would find what every other test has left, and see to it."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(scratch_database(database_url))
+        temporal = await stack.enter_async_context(own_temporal())
+        stripe = await stack.enter_async_context(running_stripe())
+        gateway = StripeGateway.connect(stripe.secret_key, stripe.url)
+        stack.push_async_callback(gateway.close)
+        activities = build(database, gateway, temporal, PolicyDefaults())
+        for one in workers(temporal, activities, requests_per_second=1000):
+            await stack.enter_async_context(one)
+        own = replace(deps, database=database, temporal=temporal, gateway=gateway)
+        yield await stack.enter_async_context(on(own, temporal))
+
+
 @pytest.mark.parametrize("what", ["reconcile", "audit"])
-async def test_ops_look_now(api: httpx.AsyncClient, what: str) -> None:
+async def test_ops_look_now(quiet_office: httpx.AsyncClient, what: str) -> None:
     for _ in range(2):
-        answer = await api.post(f"/api/ops/{what}", headers=as_ops())
+        answer = await quiet_office.post(f"/api/ops/{what}", headers=as_ops())
         assert answer.status_code == 200, answer.text
         assert answer.json()["finished"] is True
-        assert answer.json()["findings"] >= 0
+        assert answer.json()["findings"] == 0
 
 
 async def test_without_a_worker_a_look_is_under_way(
