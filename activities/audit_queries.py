@@ -133,6 +133,8 @@ QUERIES: Final[dict[str, tuple[str, ...]]] = {
         FROM transfers t JOIN bookings b ON b.id = t.booking_id
         WHERE t.transfer_id IS NOT NULL AND t.amount_reversed = 0
             AND NOT EXISTS (SELECT FROM provider_debts d WHERE d.booking_id = b.id)
+            AND NOT EXISTS (SELECT FROM ledger_entries l WHERE l.booking_id = b.id AND l.side = 'debit'
+                AND l.account = 'stripe_balance' AND l.kind IN ('refund_failure', 'dispute'))
         GROUP BY b.id HAVING count(*) > 1
         """,
     ),
@@ -231,6 +233,9 @@ FROM ({STANDS}) r JOIN (
 WHERE e.to_status <> r.status
 """
 
+AT_THE_BANK: Final = "interval '14 days'"
+"""So long a transfer may wait for funds, or for its bank, before somebody has to look (TRAPS 31)."""
+
 LATE: Final = f"""
 SELECT b.id::text AS subject, b.id AS booking_id, 'the booking is ' || b.status || ', '
     || CASE WHEN p.status IS NULL THEN 'without a payout' ELSE 'its payout ' || p.status END
@@ -241,6 +246,8 @@ CROSS JOIN LATERAL (SELECT CASE
     WHEN b.status = 'AWAITING_APPROVAL' THEN b.approval_due_at
     WHEN b.status = 'CONFIRMED' THEN coalesce(b.outcome_at, b.completion_due_at)
     WHEN p.status = 'HELD' THEN p.due_at
+    WHEN p.status = 'PROCESSING' THEN {AT_THE_BANK} + (SELECT max(at) FROM audit_events
+        WHERE entity = 'payout' AND entity_id = p.id AND to_status = 'PROCESSING')
 END AS due) d
 WHERE d.due < :overdue AND coalesce(b.attention_step, '{STEP}') = '{STEP}'
 UNION ALL

@@ -65,11 +65,20 @@ async def is_under_way(session: AsyncSession, payout: Payout) -> bool:
 
 
 async def to_send(session: AsyncSession, payout: Payout) -> int:
-    """What was transferred, less what came back and what has been sent to the bank."""
-    moved = select(func.coalesce(func.sum(ProviderTransfer.amount - ProviderTransfer.amount_reversed), 0))
-    moved = moved.where(ProviderTransfer.payout_id == payout.id, ProviderTransfer.transfer_id.is_not(None))
+    """What the payout's account was transferred, less what came back and what it has sent to its bank.
+
+    What went by way of an earlier account of the provider is not this one's to send.
+    """
+    account = payout.stripe_account_id
+    moved = select(
+        func.coalesce(func.sum(ProviderTransfer.amount - ProviderTransfer.amount_reversed), 0)
+    ).where(
+        ProviderTransfer.payout_id == payout.id,
+        ProviderTransfer.destination == account,
+        ProviderTransfer.transfer_id.is_not(None),
+    )
     sent = select(func.coalesce(func.sum(BankPayout.amount), 0)).where(
-        BankPayout.payout_id == payout.id, BankPayout.status.in_(SENT)
+        BankPayout.payout_id == payout.id, BankPayout.account == account, BankPayout.status.in_(SENT)
     )
     return int((await session.execute(moved)).scalar_one()) - int((await session.execute(sent)).scalar_one())
 

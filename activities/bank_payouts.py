@@ -27,6 +27,9 @@ CLOSED = frozenset({"payouts_not_allowed", "account_invalid"})
 
 KIND = "bank_payout"
 
+NOTHING_LEFT = "nothing_left"
+"""Our own reason: what a refused attempt was to send has gone back meanwhile."""
+
 
 class BankPayouts:
     """Makes attempts, one at a time per account."""
@@ -132,9 +135,13 @@ async def _freeze(session: AsyncSession, row_id: UUID, context: Change) -> Creat
         BankPayout.status == BankPayoutStatus.PENDING,
         BankPayout.id != row_id,
     )
-    drafted = await session.get(BankPayout, row_id)
+    drafted = await session.get(BankPayout, row_id, with_for_update=True, populate_existing=True)
+    if drafted is not None and drafted.status is not BankPayoutStatus.PENDING:
+        return None  # another run gave it up: the next look makes another one
     amount = await bank_books.to_send(session, payout) + (drafted.amount if drafted else 0)
-    if await session.scalar(rival.limit(1)) is not None or amount <= 0:
+    if amount <= 0 and drafted is not None:
+        await move(session, drafted, BankPayoutStatus.FAILED, context, failure=NOTHING_LEFT)
+    if amount <= 0 or await session.scalar(rival.limit(1)) is not None:
         return None
     request = CreatePayout(
         account=account,
@@ -153,6 +160,8 @@ async def _give_up(session: AsyncSession, row_id: UUID, failure: StripeFailure, 
     attempt = await session.get(BankPayout, row_id, with_for_update=True, populate_existing=True)
     if payout is None or attempt is None or attempt.status is not BankPayoutStatus.PENDING:
         return
+    if attempt.stripe_payout_id is not None or await is_in_doubt(session, row_id, KIND):
+        return  # another run has tried the same one again
     why = failure.code or failure.failure
     if failure.failure is Failure.INSUFFICIENT_BALANCE:  # somebody was faster: look again later
         await move(session, attempt, BankPayoutStatus.FAILED, context, failure=why)

@@ -183,6 +183,8 @@ def _bank_differs(row: BankPayout, one: Listed | None) -> str | None:
         return f"{one.amount} at Stripe, {row.amount} on our books"
     if row.status is BankPayoutStatus.PAID and not one.is_live:
         return f"it is {one.status}, our books say paid"
+    if row.status is BankPayoutStatus.FAILED and one.is_live:
+        return f"it is {one.status}, our books say failed"
     return None
 
 

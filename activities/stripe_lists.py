@@ -63,10 +63,10 @@ class StripeLists:
     async def refunds(
         self, *, since: datetime | None = None, payment_intent: str | None = None
     ) -> AsyncIterator[Listed]:
-        """Refunds that moved, or are about to move, a balance; letting go of an authorization does not."""
+        """Refunds that moved, or were to move, a balance; letting go of an authorization does not."""
         params: dict[str, Any] = {"created": _since(since)} if since else {"payment_intent": payment_intent}
         async for raw in self._pages(self._v1.refunds.list_async, params):
-            if raw["balance_transaction"] or raw["status"] in ("pending", "requires_action"):
+            if raw["balance_transaction"] or raw["status"] != "succeeded":
                 yield _listed(raw, amount=raw["amount"], moved=raw["created"])
 
     async def transfers(self, since: datetime) -> AsyncIterator[Listed]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from activities.errors import Failure, StepError
-from models.payments import ProviderTransfer, TransferReversal
+from models.payments import ProviderTransfer, Refund, TransferReversal
 from models.states import PayoutStatus
 from tests.activities.afterwards import (
     audit_of,
@@ -166,6 +166,21 @@ async def test_a_debt_that_was_paid_already_comes_back_by_transfer(desk: Desk) -
     state = await rebalanced(desk, booking_id)
     assert (state.payout_status, state.unbalanced) == (PayoutStatus.PAID, False)
     assert (await desk.picture(booking_id)).transfers == (SHARE, SHARE)
+
+
+async def test_what_a_late_failure_brings_back_is_a_second_transfer_and_nothing_is_wrong_with_it(
+    desk: Desk,
+) -> None:
+    booking_id = await earned(desk, await desk.shop(amount=PRICE))
+    await ordered(desk, booking_id, PRICE // 2)
+    await desk.activities().payouts.pay_out(do(booking_id))
+    (refund,) = await rows_of(desk, Refund, booking_id)
+    await desk.control.ask("POST", f"/refunds/{refund.refund_id}", status="failed")
+    await mirrored(desk, booking_id)
+    await desk.control.ask("POST", "/balance", amount=SHARE, currency="eur")
+    assert (await rebalanced(desk, booking_id)).payout_status is PayoutStatus.PAID
+    assert (await desk.picture(booking_id)).transfers == (SHARE // 2, SHARE // 2)
+    await audited(desk, booking_id)
 
 
 async def test_a_reversal_made_by_hand_is_mirrored_and_waits_for_ops(desk: Desk) -> None:

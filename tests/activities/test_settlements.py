@@ -1,6 +1,7 @@
 """Payments that no live booking knows: a second chance for a slot that is free, else back, once (DESIGN 9)."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -352,3 +353,21 @@ async def test_a_second_payment_beside_the_one_that_the_booking_has_never_mixes_
     assert await journals(desk, booking_id) == before
     assert len(await refunds_of(desk, second)) == 1
     assert await refunds_of(desk, own.id) == []
+
+
+async def test_a_refund_that_failed_before_it_moved_anything_is_made_again(desk: Desk) -> None:
+    intent = await stray(desk, capture="automatic")
+    await desk.control.ask("POST", "/settings", refunds_need_funds=True)
+    with contextlib.suppress(StepError):
+        await give_back(desk, intent)
+    (waiting,) = await refunds_of(desk, intent)
+    assert (waiting["status"], waiting["balance_transaction"]) == ("pending", None)
+    await desk.control.ask("POST", f"/refunds/{waiting['id']}", status="failed")
+    await desk.control.ask("POST", "/settings", refunds_need_funds=False)
+    for _ in range(3):
+        with contextlib.suppress(StepError):
+            await give_back(desk, intent)
+    assert [one["status"] for one in await refunds_of(desk, intent)] == ["failed", "succeeded"]
+    (charge,) = [one["id"] for one in await desk.control.objects("charge") if one["payment_intent"] == intent]
+    moved = await journals(desk, None, charge, *[one["id"] for one in await refunds_of(desk, intent)])
+    assert moved["capture"] + moved["refund"] + moved.get("refund_failure", 0) == 0
