@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import structlog
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
@@ -20,6 +19,7 @@ from temporalio.worker import Worker
 
 from activities.interceptor import StepInterceptor
 from activities.stripe_gateway import StripeGateway
+from activities.telling import Telling
 from activities.watching import keep_schedules
 from activities.wiring import Activities, build
 from models.database import Database
@@ -28,7 +28,7 @@ from settings import MailSettings, PolicyDefaults, StripeSettings, WorkerSetting
 from workflows.aftercare import AftercareWorkflow
 from workflows.booking import BookingWorkflow
 from workflows.classes import ClassWorkflow
-from workflows.contracts import BOOKINGS_QUEUE, RELAY_WORKFLOW_ID, STRIPE_QUEUE
+from workflows.contracts import BOOKINGS_QUEUE, STRIPE_QUEUE
 from workflows.oversight import LedgerAuditWorkflow, ReconciliationWorkflow
 from workflows.relay import RelayWorkflow
 from workflows.settlement import SettlementWorkflow
@@ -80,17 +80,6 @@ def workers(
     return bookings, stripe
 
 
-async def start_relay(client: Client) -> None:
-    """The relay is a singleton: whoever comes second finds it running."""
-    await client.start_workflow(
-        RelayWorkflow.run,
-        id=RELAY_WORKFLOW_ID,
-        task_queue=BOOKINGS_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        static_summary="Stripe's events, on their way to the bookings",
-    )
-
-
 async def main() -> None:
     """Build everything, run until SIGTERM or SIGINT, then let running steps finish."""
     settings = WorkerSettings()
@@ -108,7 +97,7 @@ async def main() -> None:
         running.push_async_callback(gateway.close)
         for worker in workers(client, activities, settings.stripe_requests_per_second):
             await running.enter_async_context(worker)
-        await start_relay(client)
+        await Telling(client).keep_relay()
         await keep_schedules(client)
         log.info("worker started")
         await stop.wait()

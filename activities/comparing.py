@@ -4,15 +4,15 @@ Stripe is read first and our books after it, so that what is just being recorded
 an operation is still about, or moved only a moment ago, is left to the next look.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import ARRAY, ColumnElement, any_, case, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio import activity
+from sqlalchemy.orm import InstrumentedAttribute
 
 from activities.errors import UNREADABLE, StripeFailure
 from activities.findings import Findings, Observation
@@ -20,7 +20,7 @@ from activities.stripe_gateway import StripeGateway
 from activities.stripe_lists import Listed
 from models.bookings import Booking
 from models.database import Database
-from models.keys import APP
+from models.keys import APP, transfer_group_for
 from models.ledger import Account, JournalKind, LedgerEntry, Side
 from models.payments import BankPayout, Payment, ProviderTransfer
 from models.records import StripeOperation
@@ -77,7 +77,6 @@ class Comparison:
             listed = [one async for one in self._listed(kind, since)]
             seen += await self._compare(kind, listed, since)
             transfers += listed if kind is JournalKind.TRANSFER else []
-            _beat(kind)
         seen += await self._database.run(lambda session: _standing_twice(session, transfers))
         seen += await self._database.run(lambda session: _unresolved(session, self._now() - UNRESOLVED))
         return seen + await self._at_the_bank(since)
@@ -90,7 +89,6 @@ class Comparison:
             JournalKind.TRANSFER: lists.transfers,
         }
         async for one in pages[kind](since):
-            _beat(kind)
             yield one
 
     # --- captures, refunds, transfers -----------------------------------------------------------
@@ -141,8 +139,17 @@ class Comparison:
                     raise
                 # Its payouts are blocked where they are waited for; the others' are looked at all the same.
                 log.warning("payouts of an account cannot be read", account=account, failure=failure.failure)
-            _beat(account)
+                seen += await self._still_standing(rows)
         return seen
+
+    async def _still_standing(self, rows: list[BankPayout]) -> list[Observation]:
+        """What was reported of payouts that cannot be looked at again."""
+        unseen = {row.stripe_payout_id for row in rows}
+        return [
+            Observation(BANK, one.subject, one.detail, one.booking_id)
+            for one in await self._findings.open_ones()
+            if one.rule == BANK and one.subject in unseen
+        ]
 
     async def _at_its_bank(self, account: str, rows: list[BankPayout], since: datetime) -> list[Observation]:
         listed = {one.id: one async for one in self._gateway.lists.payouts(account, since)}
@@ -205,7 +212,7 @@ async def _books(
         .where(
             LedgerEntry.kind.in_(KINDS[kind]),
             LedgerEntry.account == Account.STRIPE_BALANCE,
-            or_(LedgerEntry.stripe_object_id.in_(listed), LedgerEntry.stripe_object_id.in_(fresh)),
+            or_(_among(LedgerEntry.stripe_object_id, listed), LedgerEntry.stripe_object_id.in_(fresh)),
         )
         .group_by(LedgerEntry.stripe_object_id)
     )
@@ -215,15 +222,17 @@ async def _books(
 async def _ours(session: AsyncSession, listed: list[Listed]) -> dict[str, UUID | None]:
     """Which of these are ours, and the booking that they belong to; not those that are still being made."""
     intents = [one.payment_intent for one in listed if one.payment_intent]
-    paid = select(Payment.payment_intent_id, Payment.booking_id).where(Payment.payment_intent_id.in_(intents))
+    paid = select(Payment.payment_intent_id, Payment.booking_id).where(
+        _among(Payment.payment_intent_id, intents)
+    )
     by_intent = dict(iter(await session.execute(paid)))
     hints = {one.id: _hint(one) for one in listed}
     real = set(
-        await session.scalars(select(Booking.id).where(Booking.id.in_([h for h in hints.values() if h])))
+        await session.scalars(select(Booking.id).where(_among(Booking.id, [h for h in hints.values() if h])))
     )
     keys = [one.metadata["op"] for one in listed if "op" in one.metadata]
     under_way = select(StripeOperation.key).where(
-        StripeOperation.key.in_(keys),
+        _among(StripeOperation.key, keys),
         StripeOperation.state.in_([OperationState.STARTED, OperationState.UNKNOWN]),
     )
     being_made = set(await session.scalars(under_way))
@@ -247,22 +256,22 @@ def _hint(one: Listed) -> UUID | None:
 
 async def _standing_twice(session: AsyncSession, transfers: list[Listed]) -> list[Observation]:
     """I3 at Stripe: transfers of one booking of which nothing came back; a further one has a row of ours."""
-    standing: dict[str, list[str]] = {}
+    standing: dict[UUID, list[str]] = {}
     for one in transfers:
-        if one.transfer_group and _hint(one) and one.reversed == 0:
-            standing.setdefault(one.transfer_group, []).append(one.id)
-    suspects = {group: ids for group, ids in standing.items() if len(ids) > 1}
-    known = set(
-        await session.scalars(
-            select(ProviderTransfer.transfer_id).where(
-                ProviderTransfer.transfer_id.in_([one for ids in suspects.values() for one in ids])
-            )
-        )
-    )
+        booking_id = _hint(one)
+        if booking_id is not None and one.reversed == 0:
+            standing.setdefault(booking_id, []).append(one.id)
+    suspects = {booking_id: ids for booking_id, ids in standing.items() if len(ids) > 1}
+    ours = set(await session.scalars(select(Booking.id).where(_among(Booking.id, suspects))))
+    ids = [one for booking_id in ours for one in suspects[booking_id]]
+    made = _among(ProviderTransfer.transfer_id, ids)
+    known = set(await session.scalars(select(ProviderTransfer.transfer_id).where(made)))
     return [
-        Observation(PAID_TWICE, group, ", ".join(sorted(ids)), UUID(group.removeprefix("booking_")))
-        for group, ids in suspects.items()
-        if not known.issuperset(ids)
+        Observation(
+            PAID_TWICE, transfer_group_for(booking_id), ", ".join(sorted(suspects[booking_id])), booking_id
+        )
+        for booking_id in ours
+        if not known.issuperset(suspects[booking_id])
     ]
 
 
@@ -295,6 +304,6 @@ async def _sent(session: AsyncSession, since: datetime) -> dict[str, list[BankPa
     return found
 
 
-def _beat(what: str) -> None:
-    if activity.in_activity():
-        activity.heartbeat(what)
+def _among(column: InstrumentedAttribute[Any], values: Iterable[object]) -> ColumnElement[bool]:
+    """As one parameter, however many: a day of a busy account has more than Postgres takes."""
+    return column == any_(cast(list(values), ARRAY(column.type)))

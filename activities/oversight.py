@@ -1,8 +1,11 @@
 """Comparing what we believe with what is: Stripe, Postgres and Temporal (DESIGN sections 8 and 9)."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from temporalio import activity
@@ -16,6 +19,8 @@ from activities.telling import Telling
 from models.database import Database
 from workflows.followups import Found
 from workflows.steps import OversightSteps
+
+BEAT_SECONDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,17 @@ class OversightActivities(OversightSteps):
 
         Temporal and Postgres come first: a Stripe that is away keeps nobody from carrying on.
         """
+        async with alive():
+            return await self._reconcile()
+
+    @activity.defn
+    async def audit(self) -> Found:
+        """Check every invariant; what workflows are at work on is not asked to be finished."""
+        async with alive():
+            return await self._audit()
+
+    async def _reconcile(self) -> Found:
+        await self._telling.keep_relay()
         restarted = await self._watch.lost_runs.make_good()
         events = await self._watch.sweep.run()
         await self._watch.findings.report(comparing.RULES, await self._watch.comparison.look())
@@ -56,9 +72,7 @@ class OversightActivities(OversightSteps):
         }
         return await self._found(repaired)
 
-    @activity.defn
-    async def audit(self) -> Found:
-        """Check every invariant; what workflows are at work on is not asked to be finished."""
+    async def _audit(self) -> Found:
         open_ids = await self._telling.open_ids()
         busy = {booking_id for one in open_ids if (booking_id := _booking_of(one)) is not None}
         seen = await self._database.run(lambda session: invariants.violations(session, busy))
@@ -72,6 +86,23 @@ class OversightActivities(OversightSteps):
             gauge = activity.metric_meter().create_gauge("open_findings", "What needs a person's look")
             gauge.set(len(standing))
         return Found(repaired=repaired, findings=len(standing))
+
+
+@asynccontextmanager
+async def alive() -> AsyncIterator[None]:
+    """Say so while the block runs, however long one call of it takes; its timeout bounds it all the same."""
+    beating = asyncio.create_task(_beat()) if activity.in_activity() else None
+    try:
+        yield
+    finally:
+        if beating:
+            beating.cancel()
+
+
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(BEAT_SECONDS)
 
 
 def _booking_of(workflow_id: str) -> UUID | None:

@@ -9,7 +9,6 @@ import structlog
 from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio import activity
 
 from activities.errors import UNREADABLE, StripeFailure
 from activities.inbox import Inbox
@@ -63,8 +62,6 @@ class Sweep:
             event = swept(raw, account)
             if not await self._database.run(partial(_is_stored, event_id=event.id)):
                 stored += await self._inbox.store(event)
-            if activity.in_activity():
-                activity.heartbeat(name)
         await self._database.run(lambda session: _remember(session, name, began))
         if stored:
             log.warning("events made good that no webhook brought", account=account, events=stored)

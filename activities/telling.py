@@ -12,7 +12,14 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.keys import aftercare_id_for, settlement_id_for, workflow_id_for
-from workflows.contracts import BOOKINGS_QUEUE, AccountFact, Message, MoneyFact, StartBooking
+from workflows.contracts import (
+    BOOKINGS_QUEUE,
+    RELAY_WORKFLOW_ID,
+    AccountFact,
+    Message,
+    MoneyFact,
+    StartBooking,
+)
 from workflows.followups import StartAftercare, Stray
 
 RPC_TIMEOUT: Final = timedelta(seconds=5)
@@ -20,6 +27,7 @@ RPC_TIMEOUT: Final = timedelta(seconds=5)
 BOOKING: Final = "Booking"
 AFTERCARE: Final = "Aftercare"
 SETTLEMENT: Final = "Settlement"
+RELAY: Final = "Relay"
 
 
 class Telling:
@@ -66,6 +74,17 @@ class Telling:
     async def restart(self, request: StartBooking) -> None:
         """Run a booking again that lost its run; it carries on from where Postgres has it."""
         await self._start(BOOKING, request, workflow_id_for(request.booking_id))
+
+    async def keep_relay(self) -> None:
+        """Start the relay, which is one for all, unless it is running."""
+        await self._temporal.start_workflow(
+            RELAY,
+            id=RELAY_WORKFLOW_ID,
+            task_queue=BOOKINGS_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            static_summary="Stripe's events, on their way to the bookings",
+            rpc_timeout=RPC_TIMEOUT,
+        )
 
     async def is_open(self, workflow_id: str) -> bool:
         """Whether the workflow's latest run is running."""

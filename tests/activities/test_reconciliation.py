@@ -1,5 +1,6 @@
 """The reconciler: lost words and lost runs are made good, and money that differs is reported (DESIGN 9)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -10,8 +11,9 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment
 
-from activities import comparing
+from activities import comparing, oversight
 from activities.comparing import Comparison
 from activities.findings import STEP, Findings, Observation
 from activities.inbox import Inbox
@@ -33,6 +35,7 @@ from tests.activities.tampering import change_booking, change_operation, change_
 from tests.sandbox.stripe.conftest import until
 from tests.support.own_temporal import own_temporal
 from tests.support.scratch import scratch_database
+from workflows.contracts import RELAY_WORKFLOW_ID
 
 PAID = "payment_intent.amount_capturable_updated"
 AT_ONCE = timedelta(0)
@@ -345,7 +348,60 @@ async def test_an_account_that_left_does_not_stop_the_comparison_of_the_others(o
     await sent_to_bank(desk, await desk.earned(other), other.account_id)
     assert await office.compare() == [comparing.BANK, comparing.BANK]
     await desk.control.ask("POST", f"/accounts/{shop.account_id}", deauthorized=True)
-    assert await office.compare() == [comparing.BANK]
+    assert await office.compare() == [comparing.BANK, comparing.BANK]  # what cannot be seen is not resolved
+
+
+async def test_transfers_of_another_product_are_nobodys_second_ones(office: Office) -> None:
+    desk, shop = office.desk, await office.desk.shop()
+    await desk.control.ask("POST", "/balance", amount=20_000, currency="eur")
+    for _ in range(2):
+        await desk.sdk.v1.transfers.create_async(
+            {
+                "amount": 100,
+                "currency": "eur",
+                "destination": shop.account_id,
+                "transfer_group": "order_17",
+                "metadata": {"booking_id": str(uuid4())},
+            }
+        )
+        await desk.sdk.v1.transfers.create_async(
+            {
+                "amount": 100,
+                "currency": "eur",
+                "destination": shop.account_id,
+                "transfer_group": "order_18",
+                "metadata": {"booking_id": "a6a2c3b0-3f5f-4b0e-9a53-0d6c0f0b7a11"},
+            }
+        )
+    assert await office.compare() == []
+
+
+async def test_a_relay_that_was_ended_runs_again(office: Office) -> None:
+    await office.oversight.reconcile()
+    relay = office.desk.temporal.get_workflow_handle(RELAY_WORKFLOW_ID)
+    await relay.terminate()
+    await office.oversight.reconcile()
+    assert await is_running(office, RELAY_WORKFLOW_ID)
+
+
+async def test_a_long_look_says_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oversight, "BEAT_SECONDS", 0.01)
+    beats, enough = 0, asyncio.Event()
+
+    def heard(*_: object) -> None:
+        nonlocal beats
+        beats += 1
+        if beats == 3:
+            enough.set()
+
+    async def look() -> None:
+        async with oversight.alive():
+            await enough.wait()
+
+    environment = ActivityEnvironment()
+    environment.on_heartbeat = heard
+    async with asyncio.timeout(10):
+        await environment.run(look)
 
 
 async def test_what_moved_a_moment_ago_is_left_to_the_next_look(office: Office) -> None:

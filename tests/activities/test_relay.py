@@ -16,10 +16,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
-import worker
 from activities.errors import StripeFailure
 from activities.inbox import Delivery, Inbox
 from activities.relay import BATCH, RelayActivities
+from activities.telling import Telling
 from models.catalogue import Provider
 from models.database import Database
 from models.keys import APP, aftercare_id_for, settlement_id_for, workflow_id_for
@@ -317,7 +317,7 @@ async def test_a_relay_ends_after_its_life_so_that_a_fresh_one_begins(post: Post
 async def running_relay(temporal: Client, running_worker: None) -> AsyncIterator[None]:
     """The singleton, as `worker.py` starts it."""
     del running_worker
-    await worker.start_relay(temporal)
+    await Telling(temporal).keep_relay()
     yield
     await temporal.get_workflow_handle(RELAY_WORKFLOW_ID).terminate("the test is over")
 
