@@ -8,10 +8,14 @@ from pydantic import ValidationError
 from activities.errors import Failure, StripeFailure
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import Price
+from api.auth import Caller
 from api.errors import Code, FieldError, Problem
+from api.schemas import LARGEST_AMOUNT
 from api.service_schemas import Priced
 from models.catalogue import PayoutSchedule
+from models.money import step
 from models.policy import MERCHANT_INITIATED_WINDOW, Policy
+from models.states import Role
 from settings import PolicyDefaults
 
 NOT_OFFERED_YET: Final[dict[str, frozenset[str]]] = {
@@ -19,6 +23,26 @@ NOT_OFFERED_YET: Final[dict[str, frozenset[str]]] = {
     "meeting": frozenset({"jitsi"}),
 }
 """Rules that the vocabulary has and no code follows yet: refused rather than ignored."""
+
+
+PLATFORM_TERMS: Final = ("platform_fee_bps", "payout_hold", "payout_patience", "debt_cap_bps")
+"""Rules that protect the platform and the client from the provider: ops set them (ADR 0019)."""
+
+
+def check_terms(
+    caller: Caller, wanted: dict[str, Any], stands: dict[str, Any], defaults: PolicyDefaults
+) -> None:
+    """A provider leaves the platform's terms as they stand.
+
+    Raises:
+        Problem: 422 `policy_invalid`, naming the rule.
+    """
+    if caller.role is Role.OPS:
+        return
+    before, after = defaults.resolve(stands), defaults.resolve(wanted)
+    for rule in PLATFORM_TERMS:
+        if getattr(before, rule) != getattr(after, rule):
+            raise _invalid(rule, "only ops set the platform's terms")
 
 
 def check_rules(
@@ -89,6 +113,8 @@ def stripe_problem(failure: StripeFailure, rejected: str) -> Problem:
 def _usable(price: Price) -> Price:
     if not price.active or price.unit_amount <= 0:
         raise Problem(Code.VALIDATION_FAILED, "The price is archived or has no fixed amount.")
+    if price.unit_amount > LARGEST_AMOUNT or price.unit_amount % step(price.currency):
+        raise Problem(Code.VALIDATION_FAILED, "The price is an amount that cannot be charged.")
     return price
 
 

@@ -5,9 +5,10 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.errors import Code, FieldError, Problem
+from api.schemas import Utc
 
 LARGEST_PAGE: Final = 100
 
@@ -17,7 +18,7 @@ class Position(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    created_at: AwareDatetime
+    created_at: Utc
     id: UUID
 
     def cursor(self) -> str:

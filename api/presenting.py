@@ -45,6 +45,7 @@ def present(record: BookingRecord, caller: Caller, checkout: CheckoutPart | None
         payment=_payment(record),
         payout=_payout(record),
         reported_outcome=booking.reported_outcome or booking.claimed_outcome,
+        notes=record.notes,
         attention=_attention(record, caller),
         expires_at=booking.expires_at,
         accepted_at=booking.accepted_at,

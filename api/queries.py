@@ -28,6 +28,7 @@ class BookingRecord:
     payment: Payment
     payout: Payout | None
     bank_payout_id: str | None = None
+    notes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ async def inbox_pending(session: AsyncSession) -> int:
     return await session.scalar(pending) or 0
 
 
-def _records() -> Select[Booking, Session, Payment, Payout, str | None]:
+def _records() -> Select[Booking, Session, Payment, Payout, str | None, str | None]:
     earlier = aliased(Payment)
     latest = select(func.max(earlier.number)).where(earlier.booking_id == Booking.id).scalar_subquery()
     sent = (
@@ -185,10 +186,11 @@ def _records() -> Select[Booking, Session, Payment, Payout, str | None]:
         .scalar_subquery()
     )
     return (
-        select(Booking, Session, Payment, Payout, sent)
+        select(Booking, Session, Payment, Payout, sent, BookingRequest.notes)
         .join(Session, Session.id == Booking.session_id)
         .join(Payment, (Payment.booking_id == Booking.id) & (Payment.number == latest))
         .outerjoin(Payout, Payout.booking_id == Booking.id)
+        .outerjoin(BookingRequest, BookingRequest.booking_id == Booking.id)
     )
 
 

@@ -185,6 +185,7 @@ class BookingResource(Shape):
     payment: PaymentPart
     payout: PayoutPart | None
     reported_outcome: ReportedOutcome | None
+    notes: str | None = Field(default=None, description="From the client, for the provider")
     attention: AttentionPart | None
     expires_at: datetime = Field(description="When the payment window ends")
     accepted_at: datetime | None

@@ -13,7 +13,7 @@ from api.admission import BOOKABLE_AHEAD
 from api.auth import Caller
 from api.dependencies import AsSeller, Dependencies, Deps
 from api.errors import Code, FieldError, Problem, documented
-from api.offering import check_rules, find_price
+from api.offering import check_rules, check_terms, find_price
 from api.paging import Paged, Position
 from api.schemas import Utc
 from api.service_schemas import (
@@ -72,6 +72,7 @@ async def create_service(
     provider = await _selling_provider(deps, caller, new.provider_id)
     duration = timedelta(minutes=new.duration_minutes)
     rules = check_rules(new.policy, deps.defaults, duration, provider.payout_schedule)
+    check_terms(caller, rules, {}, deps.defaults)
     service_id = uuid4()
     price = await find_price(deps.gateway, new, name=new.name, key=f"service:{service_id}")
     service = Service(
@@ -114,8 +115,10 @@ async def change_service(
     values = change.model_dump(
         include={"name", "description", "duration_minutes", "active"}, exclude_unset=True, exclude_none=True
     )
-    schedule = offer.provider.payout_schedule
-    values["policy"] = check_rules(rules, deps.defaults, timedelta(minutes=minutes), schedule)
+    checked = check_rules(rules, deps.defaults, timedelta(minutes=minutes), offer.provider.payout_schedule)
+    if change.policy is not None:  # what nobody named may be changed by somebody else meanwhile
+        check_terms(caller, checked, offer.service.policy, deps.defaults)
+        values["policy"] = checked
     if change.names_a_price:
         name = change.name or offer.service.name
         price = await find_price(deps.gateway, change, name=name, key=f"service:{service_id}:{uuid4()}")

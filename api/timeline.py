@@ -57,7 +57,12 @@ async def get_timeline(booking_id: UUID, caller: Anyone, deps: Deps) -> Timeline
     async with deps.database.transaction() as session:
         past = await _past(session, booking_id)
         disputed = await queries.open_dispute(session, booking_id) is not None
-        pending = exists().where(Refund.booking_id == booking_id, Refund.status == RefundStatus.PENDING)
+        # One that Stripe does not know was ordered and given up, or is just being made.
+        pending = exists().where(
+            Refund.booking_id == booking_id,
+            Refund.status == RefundStatus.PENDING,
+            Refund.refund_id.is_not(None),
+        )
         refunding = bool(await session.scalar(select(pending)))
     standing = Standing(record, deps.now(), disputed, refunding)
     return Timeline(

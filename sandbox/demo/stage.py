@@ -88,7 +88,7 @@ class Stage:
 
     async def offer(self, capacity: int = 1, **policy: Any) -> Json:
         """Offer a minute of the provider's time, under these rules."""
-        await self.opened()
+        provider = await self.opened()
         rules = {
             "payment_window": self.pace.payment_window,
             "completion_grace": self.pace.completion_grace,
@@ -102,7 +102,8 @@ class Stage:
             "currency": CURRENCY,
             "policy": {name: _plain(value) for name, value in (rules | policy).items()},
         }
-        return await self.provider.post("/api/services", service)
+        # The hold is the platform's to set.
+        return await self.ops.post("/api/services", service | {"provider_id": provider["id"]})
 
     async def put_up(self, starts_in: timedelta, seats: int, **policy: Any) -> Json:
         """Put up a class."""

@@ -49,6 +49,7 @@ async def test_the_resource_has_just_the_fields_of_the_contract(api: httpx.Async
         *(
             "payout",
             "reported_outcome",
+            "notes",
             "attention",
             "expires_at",
             "accepted_at",
@@ -76,6 +77,14 @@ async def test_the_client_is_remembered_and_refreshed(
         assert answer.status_code == 201, answer.text
     kept = await database.run(lambda session: session.get_one(ClientRow, subject))
     assert (kept.name, kept.email) == ("Ada", "ada@example.com")
+
+
+async def test_what_the_client_wrote_is_for_its_provider_to_read(api: httpx.AsyncClient, shop: Shop) -> None:
+    body = {"service_id": str(shop.service_id), "starts_at": soon(), "notes": "I bring my own piano."}
+    made = (await api.post("/api/bookings", json=body, headers=as_client(shop))).json()
+    for headers in (as_client(shop), bearer("provider", shop.provider_subject)):
+        seen = (await api.get(f"/api/bookings/{made['id']}", headers=headers)).json()
+        assert seen["notes"] == "I bring my own piano."
 
 
 async def test_history_holds_no_secret_and_no_person(

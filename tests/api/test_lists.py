@@ -1,5 +1,6 @@
 """Lists of bookings: everything once, and only what is yours."""
 
+import base64
 from typing import Any
 
 import httpx
@@ -53,7 +54,13 @@ async def test_lists_show_what_is_yours(api: httpx.AsyncClient, shop: Shop) -> N
         assert (made["id"] in {item["id"] for item in items}) is sees
 
 
-@pytest.mark.parametrize("cursor", ["x", "e30", "%%%", "MTIz", "W10"])
+BEYOND = base64.urlsafe_b64encode(
+    b'{"created_at": "0001-01-01T00:00:00+23:59", "id": "6c7f2a3e-2f43-5d0c-9a39-5f8f0c0f9d11"}'
+).decode()
+"""A moment that the calendar does not have in UTC."""
+
+
+@pytest.mark.parametrize("cursor", ["x", "e30", "%%%", "MTIz", "W10", BEYOND])
 async def test_a_cursor_that_is_not_ours_is_refused(api: httpx.AsyncClient, cursor: str) -> None:
     found = problem(await api.get("/api/bookings", params={"cursor": cursor}, headers=as_ops()))
     assert found["errors"][0]["field"] == "query.cursor"

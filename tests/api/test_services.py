@@ -1,5 +1,6 @@
 """The catalogue: prices from Stripe, rules that make sense, free slots."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -22,8 +23,15 @@ async def offer(api: httpx.AsyncClient, shop: Shop, **changes: Any) -> httpx.Res
     return await api.post("/api/services", json=body, headers=as_provider(shop))
 
 
+async def set_terms(api: httpx.AsyncClient, shop: Shop, **terms: Any) -> httpx.Response:
+    """As ops do, who alone may."""
+    path = f"/api/services/{shop.service_id}"
+    return await api.patch(path, json={"policy": terms}, headers=as_ops())
+
+
 async def test_a_service_shows_who_gets_what(api: httpx.AsyncClient, shop: Shop) -> None:
-    answer = await offer(api, shop, policy={"platform_fee_bps": 1500})
+    terms = {"provider_id": str(shop.provider_id), "policy": {"platform_fee_bps": 1500}}
+    answer = await api.post("/api/services", json=NEW | terms, headers=as_ops())
     assert answer.status_code == 201, answer.text
     made = answer.json()
     price = made["price"]
@@ -45,6 +53,18 @@ async def test_the_price_is_stripes(api: httpx.AsyncClient, shop: Shop, sdk: Str
     await sdk.v1.prices.update_async(price.id, {"active": False})
     archived = await offer(api, shop, price_id=price.id, amount=None, currency=None)
     assert code(archived) == "validation_failed"
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(1234, "kwd"), (100_000_000, "eur")])
+async def test_a_price_that_can_never_be_charged_is_refused(
+    api: httpx.AsyncClient, shop: Shop, sdk: StripeClient, amount: int, currency: str
+) -> None:
+    product = await sdk.v1.products.create_async({"name": "Lesson"})
+    price = await sdk.v1.prices.create_async(
+        {"product": product.id, "unit_amount": amount, "currency": currency}
+    )
+    refused = await offer(api, shop, price_id=price.id, amount=None, currency=None)
+    assert code(refused) == "validation_failed"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +148,7 @@ async def test_the_account_decides_who_pays_out(api: httpx.AsyncClient) -> None:
     assert made["payout_schedule"] == "manual"
     service = (await api.post("/api/services", json=NEW, headers=headers)).json()
     assert service["policy"]["payout_schedule"] == "manual"
-    path, silent = f"/api/services/{service['id']}", {"policy": {"payout_hold": "PT1H"}}
+    path, silent = f"/api/services/{service['id']}", {"policy": {"completion_grace": "PT1H"}}
     changed = (await api.patch(path, json=silent, headers=headers)).json()
     assert changed["policy"]["payout_schedule"] == "manual"
     other = {"policy": {"payout_schedule": "automatic"}}
@@ -159,7 +179,7 @@ async def test_ops_offer_for_a_provider(api: httpx.AsyncClient, shop: Shop) -> N
 async def test_a_change_is_for_later_bookings(api: httpx.AsyncClient, shop: Shop) -> None:
     made = await booked(api, shop, starts_at=soon(2))
     change = {"name": "Longer", "amount": 20_000, "currency": "eur", "policy": {"platform_fee_bps": 0}}
-    answer = await api.patch(f"/api/services/{shop.service_id}", json=change, headers=as_provider(shop))
+    answer = await api.patch(f"/api/services/{shop.service_id}", json=change, headers=as_ops())
     assert answer.status_code == 200, answer.text
     changed = answer.json()
     assert (changed["name"], changed["price"]["amount"], changed["price"]["platform_fee"]) == (
@@ -171,6 +191,42 @@ async def test_a_change_is_for_later_bookings(api: httpx.AsyncClient, shop: Shop
     assert (kept["payment"]["amount"], kept["payment"]["platform_fee"]) == (12_000, 2_400)
     later = await booked(api, shop, starts_at=soon(4))
     assert (later["payment"]["amount"], later["payment"]["platform_fee"]) == (20_000, 0)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"platform_fee_bps": 0}, {"payout_hold": "PT0S"}, {"payout_patience": "P99D"}, {"debt_cap_bps": 0}],
+    ids=lambda terms: next(iter(terms)),
+)
+async def test_the_platforms_terms_are_for_ops_to_set(
+    api: httpx.AsyncClient, shop: Shop, terms: Json
+) -> None:
+    (rule,) = terms
+    refused = await offer(api, shop, policy=terms)
+    assert code(refused) == "policy_invalid"
+    assert refused.json()["errors"][0]["field"] == f"body.policy.{rule}"
+    path = f"/api/services/{shop.service_id}"
+    assert code(await api.patch(path, json={"policy": terms}, headers=as_provider(shop))) == "policy_invalid"
+    assert (await set_terms(api, shop, **terms)).json()["policy"][rule] == terms[rule]
+    # Its provider keeps them, and may say so.
+    kept = {"policy": terms | {"payment_window": "PT20M"}}
+    assert (await api.patch(path, json=kept, headers=as_provider(shop))).status_code == 200
+    silent = {"policy": {"payment_window": "PT25M"}}
+    assert code(await api.patch(path, json=silent, headers=as_provider(shop))) == "policy_invalid"
+
+
+async def test_two_who_change_different_things_at_once_both_have_their_way(
+    api: httpx.AsyncClient, shop: Shop
+) -> None:
+    path = f"/api/services/{shop.service_id}"
+    for go in range(5):
+        renamed, ruled = await asyncio.gather(
+            api.patch(path, json={"name": f"Name {go}"}, headers=as_provider(shop)),
+            set_terms(api, shop, platform_fee_bps=go),
+        )
+        assert (renamed.status_code, ruled.status_code) == (200, 200)
+        seen = (await api.get(path)).json()
+        assert (seen["name"], seen["policy"]["platform_fee_bps"]) == (f"Name {go}", go)
 
 
 async def test_a_change_is_checked_like_an_offer(api: httpx.AsyncClient, shop: Shop) -> None:
