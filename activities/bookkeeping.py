@@ -5,7 +5,6 @@ fact is on the books already.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,25 +20,21 @@ from models import clock, ledger
 from models.bookings import Booking
 from models.keys import row_id_for
 from models.ledger import JournalKind
+from models.outcomes import SESSION_ENDS
 from models.payments import Dispute, Payment, Payout
 from models.states import (
     MONEY_TAKEN,
     PAYMENT_OPEN,
     TERMINAL_BOOKING,
-    BookingStatus,
     DisputeStatus,
     PaymentStatus,
     PayoutStatus,
-    SessionStatus,
     StatusReason,
 )
 from models.transitions import Change, created, move
 from workflows.contracts import Do
 
 Then = Callable[[AsyncSession, Change], Awaitable[None]]
-
-GRACE: Final = timedelta(minutes=10)
-"""For a payment that is with the bank when the window ends, once."""
 
 STRIPE_SAYS: Final[dict[str, PaymentStatus]] = {
     "requires_capture": PaymentStatus.AUTHORIZED,
@@ -58,13 +53,6 @@ OLD_NEWS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.FAILED: frozenset(),
 }
 """Where a payment has to be for Stripe's word to tell it nothing new."""
-
-SESSION_ENDS: Final[dict[BookingStatus, SessionStatus]] = {
-    BookingStatus.COMPLETED: SessionStatus.COMPLETED,
-    BookingStatus.NO_SHOW: SessionStatus.COMPLETED,
-    BookingStatus.CANCELLED: SessionStatus.CANCELLED,
-    BookingStatus.FORFEIT: SessionStatus.CANCELLED,
-}
 
 PAYMENT_GONE: Final = frozenset({PaymentStatus.VOIDED, PaymentStatus.EXPIRED, PaymentStatus.FAILED})
 """There is no money, and none can be had of this payment."""
@@ -257,4 +245,4 @@ async def grant_grace(session: AsyncSession, step: Do) -> None:
     rows = await load(session, step.booking_id, lock=True)
     if not rows.booking.grace_used:
         rows.booking.grace_used = True
-        rows.booking.expires_at = step.at + min(GRACE, rows.policy.payment_window)
+        rows.booking.expires_at = step.at + min(clock.PAYMENT_GRACE, rows.policy.payment_window)

@@ -1,12 +1,11 @@
 """What an outcome keeps, decided once and stored before any money moves."""
 
-from typing import Final
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.records import Records, load
 from models.bookings import Booking, Session
 from models.money import step as smallest
+from models.outcomes import CANCELLED_BY, MISSED_BY
 from models.payments import Payment
 from models.policy import Policy, Terms, outcome_quote
 from models.states import (
@@ -15,23 +14,10 @@ from models.states import (
     BookingStatus,
     PaymentStatus,
     ReportedOutcome,
-    Role,
     StatusReason,
     ends_as,
 )
 from workflows.contracts import Abandon, Outcome, Settle
-
-REASONS: Final[dict[ReportedOutcome, StatusReason]] = {
-    ReportedOutcome.CLIENT_NO_SHOW: StatusReason.CLIENT_NO_SHOW,
-    ReportedOutcome.PROVIDER_NO_SHOW: StatusReason.PROVIDER_NO_SHOW,
-}
-CANCELLED_BY: Final[dict[Role, StatusReason]] = {
-    Role.CLIENT: StatusReason.CANCELLED_BY_CLIENT,
-    Role.PROVIDER: StatusReason.CANCELLED_BY_PROVIDER,
-    Role.OPS: StatusReason.CANCELLED_BY_OPS,
-    Role.SYSTEM: StatusReason.CANCELLED_BY_OPS,
-}
-"""What an outcome that nobody gave a reason for ends with: by what it is, or by who cancelled."""
 
 
 def terms_of(booking: Booking, session: Session, payment: Payment) -> Terms:
@@ -66,7 +52,7 @@ async def decide(session: AsyncSession, step: Settle) -> Records:
 def _reason(outcome: Outcome) -> StatusReason | None:
     if outcome.kind is ReportedOutcome.CANCELLED:
         return CANCELLED_BY[outcome.actor.role]
-    return REASONS.get(outcome.kind)
+    return MISSED_BY.get(outcome.kind)
 
 
 def _bounded(keep: int, rows: Records) -> int:

@@ -12,7 +12,8 @@ DESCRIPTION: Final = """
 Book a provider's time, pay for it, and have the provider paid after a hold.
 
 Every answer that is not a success is `application/problem+json` with a `code` of a closed set.
-Requests that create or decide something take an `Idempotency-Key`; repeating one is always safe.
+Requests that make or decide something about a booking or a class take an `Idempotency-Key`; repeating
+one is always safe.
 """
 TAGS: Final = [
     {"name": "services", "description": "What can be booked, for how much, and when."},

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.auth import Caller
 from api.dependencies import Dependencies
 from models.bookings import Booking, Remark
+from models.outcomes import CANCELLED_BY
 from models.states import TERMINAL_BOOKING
-from workflows.wishes import CANCELLED_BY
 
 
 async def keep_words(deps: Dependencies, caller: Caller, booking_id: UUID, words: str) -> None:

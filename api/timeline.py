@@ -22,10 +22,10 @@ from api.remarks import remarks_of
 from api.timeline_schemas import Movement, Said, Timeline, Transition
 from models.bookings import Booking, Remark
 from models.ledger import LedgerEntry
+from models.outcomes import CANCELLED_BY
 from models.payments import Refund
 from models.records import AuditEvent
 from models.states import RefundStatus, Role, StatusReason
-from workflows.wishes import CANCELLED_BY
 
 router = APIRouter(prefix="/api/bookings", tags=["bookings"])
 

@@ -4,8 +4,12 @@ They are computed once, when the fact they follow from becomes known, and stored
 """
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from models.policy import AUTHORIZATION_MARGIN, Policy
+
+PAYMENT_GRACE: Final = timedelta(minutes=10)
+"""For a payment that is with the bank when the window ends, once."""
 
 
 def margin_of(window: timedelta) -> timedelta:

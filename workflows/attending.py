@@ -7,6 +7,7 @@ from typing import Final
 
 from temporalio import workflow
 
+from models.outcomes import CANCELLED_BY, MISSED_BY
 from models.states import PaymentStatus, ReportedOutcome, StatusReason
 from workflows.calls import call
 from workflows.compensation import Abandoned, Interrupted
@@ -14,7 +15,6 @@ from workflows.contracts import SYSTEM, Claim, Outcome, Settle
 from workflows.conversation import Conversation
 from workflows.parking import Action, Step
 from workflows.steps import BookingSteps
-from workflows.wishes import CANCELLED_BY, REASONS
 
 PAYMENT_OVER = frozenset({PaymentStatus.VOIDED, PaymentStatus.FAILED, PaymentStatus.EXPIRED})
 
@@ -148,7 +148,7 @@ class Attending(Conversation):
         """Nobody contradicted what was claimed; or nobody said anything."""
         if claim := self._booking.claim:
             return Outcome(
-                kind=claim.kind, actor=claim.actor, at=workflow.now(), reason=REASONS.get(claim.kind)
+                kind=claim.kind, actor=claim.actor, at=workflow.now(), reason=MISSED_BY.get(claim.kind)
             )
         return Outcome(
             kind=ReportedOutcome.COMPLETED,

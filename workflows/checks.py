@@ -4,19 +4,13 @@ from datetime import datetime
 
 from temporalio.exceptions import ApplicationError
 
+from models.outcomes import MAY_REPORT
 from models.states import PAYMENT_STANDS, TERMINAL_BOOKING, BookingStatus, PayoutStatus, ReportedOutcome, Role
 from workflows.contracts import Actor, BookingState
 from workflows.wishes import Wishes, confirming
 
 ATTENDED = frozenset({BookingStatus.COMPLETED, BookingStatus.NO_SHOW})
 CONTESTABLE = frozenset({PayoutStatus.HELD, PayoutStatus.FROZEN})
-
-MAY_REPORT = {
-    ReportedOutcome.COMPLETED: frozenset({Role.CLIENT, Role.PROVIDER, Role.OPS}),
-    ReportedOutcome.CLIENT_NO_SHOW: frozenset({Role.PROVIDER, Role.OPS}),
-    ReportedOutcome.PROVIDER_NO_SHOW: frozenset({Role.CLIENT, Role.OPS}),
-}
-"""Who may say what became of a session (DESIGN section 7)."""
 
 IN_EFFECT = {
     ReportedOutcome.COMPLETED: frozenset({BookingStatus.COMPLETED}),

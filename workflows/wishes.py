@@ -4,21 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from models.states import PAYMENT_STANDS, BookingStatus, ReportedOutcome, Role, StatusReason
+from models.outcomes import CANCELLED_BY, MISSED_BY
+from models.states import PAYMENT_STANDS, BookingStatus, ReportedOutcome, Role
 from workflows.contracts import Actor, BookingState, Claim, Decide, Outcome
-
-CANCELLED_BY = {
-    Role.CLIENT: StatusReason.CANCELLED_BY_CLIENT,
-    Role.PROVIDER: StatusReason.CANCELLED_BY_PROVIDER,
-    Role.OPS: StatusReason.CANCELLED_BY_OPS,
-    Role.SYSTEM: StatusReason.CANCELLED_BY_OPS,
-}
-
-REASONS: Final = {
-    ReportedOutcome.COMPLETED: None,
-    ReportedOutcome.CLIENT_NO_SHOW: StatusReason.CLIENT_NO_SHOW,
-    ReportedOutcome.PROVIDER_NO_SHOW: StatusReason.PROVIDER_NO_SHOW,
-}
 
 UNCONFIRMED: Final = frozenset({BookingStatus.PENDING, BookingStatus.AWAITING_APPROVAL})
 
@@ -60,7 +48,7 @@ class Wishes:
         if kind is ReportedOutcome.CANCELLED:
             self._cancel(by, at, booking)
         elif not self._is_a_claim(kind, by.actor, at, booking):
-            self.outcome = Outcome(kind=kind, actor=by.actor, at=at, reason=REASONS[kind])
+            self.outcome = Outcome(kind=kind, actor=by.actor, at=at, reason=MISSED_BY.get(kind))
 
     def _cancel(self, by: Decide, at: datetime, booking: BookingState | None) -> None:
         reason = CANCELLED_BY[by.actor.role]

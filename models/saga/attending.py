@@ -5,6 +5,7 @@ from typing import Final
 from models.clock import authorize_at, fix_by
 from models.holds import Hold, payment_after
 from models.ledger import JournalKind
+from models.outcomes import CANCELLED_BY, MAY_REPORT, SESSION_ENDS
 from models.policy import outcome_quote, tier_reached
 from models.saga.events import (
     AuthorizeDue,
@@ -28,30 +29,16 @@ from models.states import (
     RefundStatus,
     ReportedOutcome,
     Role,
-    SessionStatus,
     StatusReason,
 )
 
-MAY_REPORT: Final = {
-    ReportedOutcome.COMPLETED: frozenset({Role.CLIENT, Role.PROVIDER, Role.OPS}),
-    ReportedOutcome.CLIENT_NO_SHOW: frozenset({Role.PROVIDER, Role.OPS}),
-    ReportedOutcome.PROVIDER_NO_SHOW: frozenset({Role.CLIENT, Role.OPS}),
-}
-SESSION_ENDS: Final = {
-    BookingStatus.COMPLETED: SessionStatus.COMPLETED,
-    BookingStatus.NO_SHOW: SessionStatus.COMPLETED,
-}
-CANCELLED_BY: Final = {
-    Role.CLIENT: StatusReason.CANCELLED_BY_CLIENT,
-    Role.PROVIDER: StatusReason.CANCELLED_BY_PROVIDER,
-}
 DEAD: Final = frozenset({PaymentStatus.VOIDED, PaymentStatus.EXPIRED, PaymentStatus.FAILED})
 
 
 def cancelled(saga: Saga, event: Cancelled) -> Saga:
     """Free of charge until it is confirmed; then by the policy, and by nobody's client once it has begun."""
     require(saga.decision is None, "invalid_state", "it is decided")
-    reason = CANCELLED_BY.get(event.role, StatusReason.CANCELLED_BY_OPS)
+    reason = CANCELLED_BY[event.role]
     if saga.booking is not BookingStatus.CONFIRMED:
         return abandoned(saga, reason)
     begun = event.at >= saga.starts_at and event.role is Role.CLIENT
@@ -184,7 +171,7 @@ def settle(saga: Saga, event: Settle) -> Saga:
     decision = saga.decision or Decision(BookingStatus.CANCELLED, 0)
     require(saga.payment is not PaymentStatus.PROCESSING, "invalid_state", "the bank has to answer first")
     saga = _kept(saga, decision.keep, event)
-    ends = SESSION_ENDS.get(decision.status, SessionStatus.CANCELLED)
+    ends = SESSION_ENDS[decision.status]
     return _held(saga.but(booking=decision.status, session=ends), decision.keep, event)
 
 

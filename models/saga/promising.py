@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from models import ledger
-from models.clock import approval_due_at, authorize_at, renew_at
+from models.clock import PAYMENT_GRACE, approval_due_at, authorize_at, renew_at
 from models.ledger import JournalKind
 from models.policy import PaymentPlan, Policy, choose_plan
 from models.saga.events import Answered, CardRefused, PaymentSays, Proceed, Silence, WindowEnds
@@ -19,9 +19,6 @@ from models.states import (
     StatusReason,
     ends_as,
 )
-
-GRACE: Final = timedelta(minutes=10)
-"""For a payment that is with the bank when the window ends, once."""
 
 ANSWERS: Final = {
     PaymentPlan.AUTHORIZE_NOW: PaymentStatus.AUTHORIZED,
@@ -128,7 +125,7 @@ def window_ends(saga: Saga, event: WindowEnds) -> Saga:
     require(saga.payment not in PAYMENT_STANDS, "invalid_state", "the payment wins")
     if saga.payment is PaymentStatus.PROCESSING:
         require(not saga.grace_used, "invalid_state", "the bank has to answer first")
-        grace = min(GRACE, saga.policy.payment_window)
+        grace = min(PAYMENT_GRACE, saga.policy.payment_window)
         return saga.but(grace_used=True, expires_at=event.at + grace)
     return abandoned(saga.but(payment=PaymentStatus.VOIDED), StatusReason.PAYMENT_TIMEOUT)
 

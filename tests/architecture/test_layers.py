@@ -18,7 +18,7 @@ BELOW: dict[str, frozenset[str]] = {
     "settings": frozenset({"models"}),
     "observability": frozenset(),
 }
-PURE_MODELS = frozenset({"models.keys", "models.states", "models.money", "models.policy"})
+PURE_MODELS = frozenset({"models.keys", "models.states", "models.outcomes", "models.money", "models.policy"})
 SHARED_WORKFLOWS = frozenset(
     {
         "workflows.contracts",
