@@ -1,9 +1,9 @@
-"""Bookings whose workflow is gone while they are not over: terminated, or never started (DESIGN section 9).
+"""Bookings and classes whose workflow is gone while they are not over: terminated, or never started (DESIGN 9).
 
 Terminating a workflow runs no compensation; Postgres knows where to carry on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -18,11 +18,13 @@ from temporalio import activity
 from activities.telling import Telling
 from models.bookings import Booking, BookingRequest, Session
 from models.database import Database
-from models.keys import aftercare_id_for, stray_id_for, workflow_id_for
+from models.keys import aftercare_id_for, class_workflow_id_for, stray_id_for, workflow_id_for
 from models.ledger import Account, LedgerEntry, Side
 from models.payments import Payment, Payout
-from models.states import PAYOUT_OPEN, TERMINAL_BOOKING
-from workflows.contracts import Refusal, StartBooking
+from models.records import AuditEvent
+from models.states import PAYOUT_OPEN, SEAT_HOLDING, TERMINAL_BOOKING, ReportedOutcome, SessionStatus
+from workflows.contracts import Actor, Refusal, StartBooking
+from workflows.followups import ClassOrder
 
 log = structlog.get_logger()
 
@@ -31,6 +33,20 @@ YOUNG: Final = timedelta(minutes=1)
 FORGOTTEN: Final = timedelta(minutes=10)
 """A request that nobody has taken up by then will not be taken up any more."""
 BATCH: Final = 500
+
+CLOSED: Final = {
+    SessionStatus.CANCELLED: ReportedOutcome.CANCELLED,
+    SessionStatus.COMPLETED: ReportedOutcome.COMPLETED,
+}
+"""What the bookings of a class are told, by how it ended."""
+
+
+def _carers(booking_id: UUID) -> tuple[str, ...]:
+    return workflow_id_for(booking_id), aftercare_id_for(booking_id)
+
+
+def _tellers(session_id: UUID) -> tuple[str, ...]:
+    return (class_workflow_id_for(session_id),)
 
 
 @dataclass(frozen=True)
@@ -59,10 +75,13 @@ class LostRuns:
         self._forgotten = forgotten
 
     async def make_good(self) -> Restarted:
-        """Restart bookings, give aftercare to books that do not balance, and end forgotten requests."""
+        """Restart bookings and classes, give aftercare to books that do not balance, end forgotten requests.
+
+        Classes come after bookings: what is told to a booking without a run is lost.
+        """
         open_ids = await self._telling.open_ids()
         return Restarted(
-            runs=await self._restart(open_ids),
+            runs=await self._restart(open_ids) + await self._tell_classes(open_ids),
             aftercare=await self._care(open_ids),
             requests=await self._call_off(open_ids),
         )
@@ -78,6 +97,17 @@ class LostRuns:
                 restarted += 1
         return restarted
 
+    async def _tell_classes(self, open_ids: set[str]) -> int:
+        told = 0
+        for session_id in await self._suspects(_untold(), open_ids, _tellers):
+            # Looked at again: the last of its bookings may have ended meanwhile.
+            order = await self._database.run(partial(_order, session_id=session_id))
+            if order is not None:
+                await self._telling.close_again(order)
+                log.warning("a class that had lost its run has another", session_id=str(session_id))
+                told += 1
+        return told
+
     async def _care(self, open_ids: set[str]) -> int:
         suspects = await self._suspects(_unbalanced(), open_ids)
         for booking_id in suspects:
@@ -91,19 +121,23 @@ class LostRuns:
             called_off += await self._database.run(partial(_refuse, booking_id=booking_id))
         return called_off
 
-    async def _suspects(self, query: Select[UUID], open_ids: set[str]) -> list[UUID]:
+    async def _suspects(
+        self,
+        query: Select[UUID],
+        open_ids: set[str],
+        carers: Callable[[UUID], tuple[str, ...]] = _carers,
+    ) -> list[UUID]:
         """Those of `query` without an open workflow: by visibility first, then asked one by one."""
         suspects: list[UUID] = []
         after: UUID | None = None
         while batch := await self._database.run(partial(_page, query=query, after=after)):
             after = batch[-1]
-            suspects += [one for one in batch if not await self._is_cared_for(one, open_ids)]
+            suspects += [one for one in batch if not await self._is_any_open(carers(one), open_ids)]
             if activity.in_activity():
                 activity.heartbeat(str(after))
         return suspects
 
-    async def _is_cared_for(self, booking_id: UUID, open_ids: set[str]) -> bool:
-        ids = (workflow_id_for(booking_id), aftercare_id_for(booking_id))
+    async def _is_any_open(self, ids: tuple[str, ...], open_ids: set[str]) -> bool:
         if open_ids.intersection(ids):
             return True
         return any([await self._telling.is_open(one) for one in ids])
@@ -149,6 +183,12 @@ def _unbalanced() -> Select[UUID]:
     )
 
 
+def _untold() -> Select[UUID]:
+    """Classes that were called off, or held, and in which somebody still has a seat."""
+    seats = select(Booking.id).where(Booking.session_id == Session.id, Booking.status.in_(list(SEAT_HOLDING)))
+    return select(Session.id).where(Session.capacity > 1, Session.status.in_(list(CLOSED)), seats.exists())
+
+
 async def _page(session: AsyncSession, query: Select[UUID], after: UUID | None) -> Sequence[UUID]:
     (key,) = query.selected_columns
     paged = query.order_by(key).limit(BATCH)
@@ -178,6 +218,22 @@ async def _request(session: AsyncSession, booking_id: UUID) -> StartBooking | No
         session_id=block.id if block.capacity > 1 else None,
         payment_intent_id=intent_id if paid_late else None,
     )
+
+
+async def _order(session: AsyncSession, session_id: UUID) -> ClassOrder | None:
+    """By whose word the class ended, and how; None when nobody has a seat in it any more."""
+    untold = (
+        select(Session, AuditEvent)
+        .join(AuditEvent, and_(AuditEvent.entity == "session", AuditEvent.entity_id == Session.id))
+        .where(Session.id == session_id, Session.id.in_(_untold()))
+        .order_by(AuditEvent.id.desc())
+    )
+    found = (await session.execute(untold.limit(1))).first()
+    if found is None:
+        return None
+    block, ending = found
+    actor = Actor(role=ending.actor_role, id=ending.actor_id)
+    return ClassOrder(session_id=session_id, kind=CLOSED[block.status], actor=actor)
 
 
 async def _refuse(session: AsyncSession, booking_id: UUID) -> bool:

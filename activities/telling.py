@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from models.keys import aftercare_id_for, settlement_id_for, workflow_id_for
+from models.keys import aftercare_id_for, class_workflow_id_for, settlement_id_for, workflow_id_for
 from workflows.contracts import (
     BOOKINGS_QUEUE,
     RELAY_WORKFLOW_ID,
@@ -20,13 +20,14 @@ from workflows.contracts import (
     MoneyFact,
     StartBooking,
 )
-from workflows.followups import StartAftercare, Stray
+from workflows.followups import ClassOrder, StartAftercare, Stray
 
 RPC_TIMEOUT: Final = timedelta(seconds=5)
 
 BOOKING: Final = "Booking"
 AFTERCARE: Final = "Aftercare"
 SETTLEMENT: Final = "Settlement"
+CLASS: Final = "Class"
 RELAY: Final = "Relay"
 
 
@@ -85,6 +86,10 @@ class Telling:
             static_summary="Stripe's events, on their way to the bookings",
             rpc_timeout=RPC_TIMEOUT,
         )
+
+    async def close_again(self, order: ClassOrder) -> None:
+        """Have a class's bookings told again what became of it; a run that does so already is left to it."""
+        await self._start(CLASS, order, class_workflow_id_for(order.session_id))
 
     async def is_open(self, workflow_id: str) -> bool:
         """Whether the workflow's latest run is running."""

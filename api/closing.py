@@ -31,14 +31,18 @@ ENDS_AS: Final = {
 async def close_class(deps: Dependencies, caller: Caller, session_id: UUID, kind: ReportedOutcome) -> bool:
     """Call a class off, or say that it was held; False while that is accepted and not in effect yet.
 
+    Said again, it is told again to whoever still has a seat: a run that does so already is left to it.
+
     Raises:
         Problem: the class is not the caller's, ended otherwise, has not started, or cannot be told now.
     """
     found = await _own(deps, caller, session_id)
+    order = ClassOrder(session_id=session_id, kind=kind, actor=actor_of(caller))
     if found.session.status is ENDS_AS[kind]:
+        if found.taken:
+            await _start(deps.temporal, order)
         return True
     _check(found, kind, started=deps.now() >= found.session.starts_at)
-    order = ClassOrder(session_id=session_id, kind=kind, actor=actor_of(caller))
     await _start(deps.temporal, order)
     return await _wait(deps, caller, session_id, kind)
 

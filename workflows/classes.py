@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.followups import ClassBookings, ClassOrder
     from workflows.policies import ATTEMPT_TIMEOUT
     from workflows.steps import ClassSteps
+    from workflows.waiting import uninterrupted
 
 FIRST_LOOK: Final = timedelta(seconds=2)
 LONGEST_LOOK: Final = timedelta(hours=12)
@@ -26,6 +27,10 @@ class ClassWorkflow:
 
     @workflow.run
     async def run(self, order: ClassOrder) -> ClassBookings:
+        """Tell them all, whatever is cancelled in Temporal: a seat in a closed class is nobody's to keep."""
+        return await uninterrupted(self._close_and_tell(order), self._cancelled)
+
+    async def _close_and_tell(self, order: ClassOrder) -> ClassBookings:
         """Close the session, then tell whoever still has a seat, again and again, until nobody has."""
         told: dict[UUID, None] = {}
         look = FIRST_LOOK
@@ -36,7 +41,13 @@ class ClassWorkflow:
             workflow.set_current_details(f"{len(waiting)} bookings still hold a seat: they were told.")
             await workflow.sleep(look, summary="the bookings to settle")
             look = min(look * 2, LONGEST_LOOK)
+            # Only here, after the wait: a run that follows tells everybody at once.
+            if workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(order)
         return ClassBookings(booking_ids=tuple(sorted(told)))
+
+    def _cancelled(self) -> None:
+        workflow.logger.warning("cancelled in Temporal: the bookings are told all the same")
 
     async def _close(self, order: ClassOrder) -> ClassBookings:
         return await workflow.execute_activity_method(
@@ -48,7 +59,7 @@ class ClassWorkflow:
         )
 
     async def _tell(self, booking_id: UUID, order: ClassOrder) -> None:
-        wish = Wish(kind=order.kind, decide=Decide(actor=order.actor))
+        wish = Wish(kind=order.kind, decide=Decide(actor=order.actor), session_id=order.session_id)
         booking = workflow.get_external_workflow_handle(workflow_id_for(booking_id))
         try:
             await booking.signal("wished", wish)

@@ -237,10 +237,14 @@ class Decide(Message):
 
 
 class Wish(Message):
-    """Signal: what a person wanted while no worker could answer (ADR 0010)."""
+    """Signal: what a person wanted while no worker could answer (ADR 0010), or what became of a class.
+
+    `session_id` names that class; the wish is then for whoever still has a seat in it.
+    """
 
     kind: ReportedOutcome
     decide: Decide
+    session_id: UUID | None = None
 
 
 class Answer(Message):

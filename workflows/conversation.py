@@ -45,6 +45,9 @@ class Conversation(Paymaster):
     @workflow.signal(description="What a person wanted while no worker could answer")
     def wished(self, wish: Wish) -> None:
         """Note it as its update would; what the booking does not allow is forgotten."""
+        current = self._current
+        if wish.session_id and current and wish.session_id != current.session_id:
+            return  # it has moved to another class since it was named
         with contextlib.suppress(ApplicationError):
             actor = wish.decide.actor
             if contradicts(wish.kind, self._current, actor):

@@ -24,18 +24,26 @@ from activities.telling import Telling
 from models.bookings import Booking, BookingRequest
 from models.catalogue import Provider
 from models.database import Database
-from models.keys import APP, aftercare_id_for, transfer_group_for, workflow_id_for
+from models.keys import (
+    APP,
+    aftercare_id_for,
+    class_workflow_id_for,
+    transfer_group_for,
+    workflow_id_for,
+)
 from models.ledger import LedgerEntry
 from models.records import Cursor, Finding, StripeEvent
-from models.states import OperationState, PayoutStatus
-from tests.activities.desk import Desk, now
+from models.states import OperationState, PayoutStatus, ReportedOutcome
+from tests.activities.desk import PROVIDER, Desk, now
 from tests.activities.letters import NOBODY, listening
 from tests.activities.money_steps import REFUND
 from tests.activities.tampering import change_booking, change_operation, change_payout, sent_to_bank
+from tests.activities.test_classes import order, put_up
 from tests.sandbox.stripe.conftest import until
 from tests.support.own_temporal import own_temporal
 from tests.support.scratch import scratch_database
 from workflows.contracts import RELAY_WORKFLOW_ID
+from workflows.followups import ClassOrder
 
 PAID = "payment_intent.amount_capturable_updated"
 AT_ONCE = timedelta(0)
@@ -461,3 +469,49 @@ async def test_a_finding_that_comes_back_is_the_same_finding(office: Office) -> 
         return list(await session.scalars(rows))
 
     assert await office.desk.database.run(ids) == [first.id]
+
+
+# --- classes that lost their run --------------------------------------------------------------------------
+
+
+async def started_with(office: Office, session_id: UUID) -> ClassOrder:
+    temporal = office.desk.temporal
+    history = await temporal.get_workflow_handle(class_workflow_id_for(session_id)).fetch_history()
+    given = history.events[0].workflow_execution_started_event_attributes
+    assert (given.workflow_type.name, given.task_queue.name) == ("Class", "bookings")
+    (said,) = await temporal.data_converter.decode(given.input.payloads, [ClassOrder])
+    assert isinstance(said, ClassOrder)
+    return said
+
+
+@pytest.mark.parametrize("kind", [ReportedOutcome.CANCELLED, ReportedOutcome.COMPLETED])
+async def test_a_closed_class_without_a_workflow_is_told_again_while_somebody_has_a_seat(
+    office: Office, kind: ReportedOutcome
+) -> None:
+    session_id, (first, last) = await put_up(office.desk, seats=2)
+    running = [await listening(office.desk, booking_id) for booking_id in (first, last)]
+    assert (await office.lost_runs.make_good()).runs == 0, "a class that is not over has none"
+    await office.desk.activities().classes.close_class(order(session_id, kind))
+    await change_booking(office.desk, first, status="CANCELLED", status_reason="cancelled_by_client")
+    assert (await office.lost_runs.make_good()).runs == 1
+    assert await started_with(office, session_id) == ClassOrder(
+        session_id=session_id, kind=kind, actor=PROVIDER
+    )
+    assert (await office.lost_runs.make_good()).runs == 0
+    await stop(office, class_workflow_id_for(session_id))
+    assert (await office.lost_runs.make_good()).runs == 1
+    await stop(office, class_workflow_id_for(session_id))
+    await change_booking(office.desk, last, status="CANCELLED", status_reason="cancelled_by_provider")
+    assert (await office.lost_runs.make_good()).runs == 0
+    for workflow in running:
+        await workflow.terminate("the test is over")
+
+
+async def test_the_session_of_one_booking_is_no_class_to_be_told(office: Office) -> None:
+    booking_id = await office.desk.reserved(await office.desk.shop())
+    workflow = await listening(office.desk, booking_id)
+    booking = await office.desk.database.run(lambda session: session.get_one(Booking, booking_id))
+    session_id = booking.session_id
+    await office.desk.activities().classes.close_class(order(session_id, ReportedOutcome.CANCELLED))
+    assert (await office.lost_runs.make_good()).runs == 0
+    await workflow.terminate("the test is over")

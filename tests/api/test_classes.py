@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from stripe import StripeClient
 
@@ -223,6 +223,20 @@ async def test_calling_a_class_off_gives_everybody_everything_back(
     again = await close(api, held, "cancel", as_provider(studio))
     assert (again.status_code, again.json()["status"]) == (200, "CANCELLED")
     assert code(await close(api, held, "complete", as_provider(studio))) == "invalid_state"
+
+
+async def test_a_class_that_is_called_off_again_is_told_again_to_whoever_has_a_seat(
+    api: httpx.AsyncClient, studio: Shop, sdk: StripeClient, database: Database
+) -> None:
+    held = await a_class(api, studio)
+    made = await attended(api, studio, sdk, held, studio.client_id)
+    # As after the termination of its workflow: the class is closed, and nobody in it knows.
+    called_off = update(Session).where(Session.id == UUID(held["id"])).values(status="CANCELLED")
+    await database.run(lambda session: session.execute(called_off))
+    answer = await close(api, held, "cancel", as_provider(studio))
+    assert (answer.status_code, answer.json()["status"]) == (200, "CANCELLED"), answer.text
+    ended = await until(lambda: look(api, made, as_ops()), lambda seen: seen["status"] == "CANCELLED")
+    assert (ended["status_reason"], ended["payment"]["status"]) == ("cancelled_by_provider", "VOIDED")
 
 
 async def test_a_class_that_was_held_completes_its_bookings(
