@@ -13,7 +13,6 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio import activity
 
 from activities.telling import Telling
 from models.bookings import Booking, BookingRequest, Session
@@ -133,8 +132,6 @@ class LostRuns:
         while batch := await self._database.run(partial(_page, query=query, after=after)):
             after = batch[-1]
             suspects += [one for one in batch if not await self._is_any_open(carers(one), open_ids)]
-            if activity.in_activity():
-                activity.heartbeat(str(after))
         return suspects
 
     async def _is_any_open(self, ids: tuple[str, ...], open_ids: set[str]) -> bool:

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 FIELDS = {
     "": "id status status_reason service_id provider_id client_id session payment payout reported_outcome "
-    "attention expires_at accepted_at workflow_id created_at checkout",
+    "notes attention expires_at accepted_at workflow_id created_at checkout",
     "session": "id status starts_at ends_at capacity",
     "payment": "status plan amount currency amount_captured amount_refunded platform_fee provider_share "
     "payment_intent_id setup_intent_id checkout_session_id capture_before authorize_at fix_by",
