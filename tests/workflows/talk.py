@@ -85,6 +85,13 @@ class Talk:
         """Let the world's time go on."""
         await self.env.sleep(duration)
 
+    async def days_pass(self, days: int) -> None:
+        """Let days and an hour go by: who looks daily is not looking when somebody speaks then.
+
+        The server that skips time refuses to end a timer that fires in the same moment, and does not recover.
+        """
+        await self.passes(timedelta(days=days, hours=1))
+
     async def passes_until(self, instant: datetime) -> None:
         """Let time go on until just after `instant`: the server's clock ticks in milliseconds."""
         await self.passes(instant + TICK - await self.env.get_current_time())

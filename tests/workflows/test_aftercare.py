@@ -153,7 +153,7 @@ async def test_what_was_taken_by_hand_is_paid_again_only_when_ops_say_so(sagas: 
     assert await care.attribute(ATTENTION_STEP) == "rebalance"
     assert "UnexpectedState" in await care.details()
     assert "abort, retry" in await care.details()
-    await care.passes(timedelta(days=2))
+    await care.days_pass(2)
     assert care.world.transferred == [9600]
     await care.resolve(Step.REBALANCE, Action.RETRY)
     await quiet_end(care)

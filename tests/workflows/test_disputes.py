@@ -25,7 +25,7 @@ async def disputed(sagas: Sagas) -> PlayedSaga:
 
 async def test_frozen_it_waits_for_the_bank_and_bothers_nobody(sagas: Sagas) -> None:
     saga = await disputed(sagas)
-    await saga.passes(20 * DAY)
+    await saga.days_pass(20)
     assert saga.world.steps("pay_out") == []
     assert await saga.attribute(PAYOUT_STATUS) == "FROZEN"
     assert await saga.attribute(NEEDS_ATTENTION) is False
@@ -84,7 +84,7 @@ async def test_opened_while_the_payout_is_blocked_it_freezes_that(sagas: Sagas) 
     await saga.held()
     await saga.passes_until(saga.world.payout_due_at)
     await saga.world.reached("pay_out")
-    await saga.passes(4 * DAY)
+    await saga.days_pass(4)
     assert await saga.attribute(ATTENTION_STEP) == "pay_out"
     saga.world.outside.dispute_opens()
     await saga.told()
@@ -148,7 +148,7 @@ async def test_frozen_it_stays_so_in_the_next_run(sagas: Sagas) -> None:
     saga = await disputed(sagas)
     await saga.terminated()
     again = await sagas.begin(saga.world)
-    await again.passes(10 * DAY)
+    await again.days_pass(10)
     assert "pay_out" not in saga.world.steps()
     saga.world.outside.dispute_ends()
     await again.ends()

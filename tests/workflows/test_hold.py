@@ -79,7 +79,7 @@ async def test_an_objection_freezes_the_payout_for_as_long_as_ops_need(sagas: Sa
     saga = await contested(sagas)
     assert await saga.attribute(PAYOUT_STATUS) == "FROZEN"
     assert await saga.attribute(ATTENTION_STEP) == "objection"
-    await saga.passes(10 * DAY)
+    await saga.days_pass(10)
     assert "pay_out" not in saga.world.steps()
     details = await saga.details()
     assert "The client contests the session" in details

@@ -35,7 +35,7 @@ async def test_an_objection_stops_a_transfer_that_is_parked(sagas: Sagas) -> Non
     await saga.world.reached("attention objection")
     assert saga.world.booking.payout_status is PayoutStatus.FROZEN
     assert await saga.attribute(ATTENTION_STEP) == "objection"
-    await saga.passes(timedelta(days=2))
+    await saga.days_pass(2)
     assert saga.world.steps("pay_out") == ["pay_out"]
     await saga.resolve(Step.OBJECTION, Action.REFUND, amount=4000)
     await at_ease(saga)
