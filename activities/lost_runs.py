@@ -102,7 +102,7 @@ class LostRuns:
             # Looked at again: the last of its bookings may have ended meanwhile.
             order = await self._database.run(partial(_order, session_id=session_id))
             if order is not None:
-                await self._telling.close_again(order)
+                await self._telling.close_class(order)
                 log.warning("a class that had lost its run has another", session_id=str(session_id))
                 told += 1
         return told

@@ -87,8 +87,8 @@ class Telling:
             rpc_timeout=RPC_TIMEOUT,
         )
 
-    async def close_again(self, order: ClassOrder) -> None:
-        """Have a class's bookings told again what became of it; a run that does so already is left to it."""
+    async def close_class(self, order: ClassOrder) -> None:
+        """Have a class's bookings told what became of it; a run that does so already is left to it."""
         await self._start(CLASS, order, class_workflow_id_for(order.session_id))
 
     async def is_open(self, workflow_id: str) -> bool:

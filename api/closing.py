@@ -5,18 +5,16 @@ from typing import Final
 from uuid import UUID
 
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
+from activities.telling import Telling
 from api import classes, sagas
 from api.actions import actor_of
 from api.auth import Caller
 from api.classes import ClassRecord
 from api.dependencies import Dependencies
 from api.errors import Code, Problem
-from models.keys import class_workflow_id_for
 from models.states import ReportedOutcome, SessionStatus
-from workflows.contracts import BOOKINGS_QUEUE
 from workflows.followups import ClassOrder
 
 LOOK_AGAIN: Final = 0.1
@@ -70,15 +68,7 @@ async def _start(temporal: Client, order: ClassOrder) -> None:
     """Durable as soon as Temporal has it."""
     try:
         async with asyncio.timeout(sagas.PROBE_WITHIN.total_seconds()):
-            await temporal.start_workflow(
-                "Class",
-                order,
-                id=class_workflow_id_for(order.session_id),
-                task_queue=BOOKINGS_QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"Class {order.session_id}: {order.kind}",
-            )
+            await Telling(temporal).close_class(order)
     except (RPCError, RuntimeError, TimeoutError):
         raise Problem(Code.UNAVAILABLE) from None
 
