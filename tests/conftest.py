@@ -4,36 +4,29 @@ Each pytest process has one of each. Tests do not share rows: every one makes it
 service and client (`shop`), so that none has to clean up.
 """
 
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy.engine import Connection
 from stripe import HTTPXClient, StripeClient
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 import worker
 from activities.stripe_gateway import StripeGateway
 from activities.wiring import Activities, build
 from models.database import Database
-from ops import register_search_attributes
 from sandbox.postgres import running as running_postgres
 from sandbox.stripe.server import Running as StripeSandbox
 from sandbox.stripe.server import running as running_stripe
 from settings import PolicyDefaults
+from tests.support.dev_server import dev_server
+from tests.support.migrated import migrate
 from tests.support.shop import Shop, open_shop
 
 pytest_plugins = ["tests.support.transitions"]
-
-ROOT = Path(__file__).parents[1]
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="session")
@@ -53,17 +46,9 @@ async def database_url(postgres_directory: Path) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def database(database_url: str) -> AsyncIterator[Database]:
     opened = Database.connect(database_url, pool_size=40)
-    async with opened.engine.connect() as connection:
-        await connection.run_sync(_migrate)
+    await migrate(opened)
     yield opened
     await opened.close()
-
-
-def _migrate(connection: Connection) -> None:
-    config = Config(ROOT / "alembic.ini")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()
 
 
 @pytest.fixture(scope="session")
@@ -91,15 +76,8 @@ async def sdk(stripe: StripeSandbox) -> AsyncIterator[StripeClient]:
 
 @pytest.fixture(scope="session")
 async def temporal_server() -> AsyncIterator[WorkflowEnvironment]:
-    """The dev server: real time, updates-with-start, metadata, reset."""
-    server = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(BIN / "temporal"),
-        dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
-    )
-    await register_search_attributes(server.client)
-    yield server
-    await server.shutdown()
+    async with dev_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from models.database import Database
 from models.records import Finding
 from settings import PolicyDefaults
 from tests.activities.desk import Desk
-from tests.support.own_temporal import own_temporal
+from tests.support.dev_server import own_temporal
 from tests.support.scratch import scratch_database
 from workflows.contracts import AUDIT_ID, RECONCILIATION_ID
 from workflows.followups import Found

@@ -40,7 +40,7 @@ from tests.activities.money_steps import REFUND
 from tests.activities.tampering import change_booking, change_operation, change_payout, sent_to_bank
 from tests.activities.test_classes import order, put_up
 from tests.sandbox.stripe.conftest import until
-from tests.support.own_temporal import own_temporal
+from tests.support.dev_server import own_temporal
 from tests.support.scratch import scratch_database
 from workflows.contracts import RELAY_WORKFLOW_ID
 from workflows.followups import ClassOrder

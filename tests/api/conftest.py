@@ -1,9 +1,7 @@
 """The API on real parts, called in-process."""
 
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +9,6 @@ from fastapi import FastAPI
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
-from temporalio.testing import WorkflowEnvironment
 
 from activities.inbox import Inbox
 from activities.stripe_gateway import StripeGateway
@@ -20,12 +17,10 @@ from api.app import build_app
 from api.auth import Authenticator
 from api.dependencies import Dependencies
 from models.database import Database
-from ops import register_search_attributes
 from sandbox.stripe.server import Running as StripeSandbox
 from settings import PolicyDefaults
 from tests.api.calls import CONNECT_SECRETS, WEBHOOK_SECRETS, calling, settings
-
-SERVER = str(Path(sys.executable).parent / "temporal")
+from tests.support.dev_server import dev_server, own_temporal
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +59,8 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(scope="session")
 async def idle() -> AsyncIterator[Client]:
     """A Temporal of its own where no worker runs."""
-    server = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=SERVER, dev_server_log_level="error", data_converter=pydantic_data_converter
-    )
-    await register_search_attributes(server.client)
-    yield server.client
-    await server.shutdown()
+    async with own_temporal() as client:
+        yield client
 
 
 @pytest.fixture(scope="session")
@@ -80,16 +71,12 @@ async def never_there() -> Client:
 @pytest.fixture(scope="session")
 async def gone() -> Client:
     """A Temporal that answered once and then died."""
-    server = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=SERVER, dev_server_log_level="error", data_converter=pydantic_data_converter
-    )
-    client = await Client.connect(
-        server.client.service_client.config.target_host,
-        data_converter=pydantic_data_converter,
-        retry_config=RetryConfig(max_elapsed_time_millis=200),
-    )
-    await server.shutdown()
-    return client
+    async with dev_server() as server:
+        return await Client.connect(
+            server.client.service_client.config.target_host,
+            data_converter=pydantic_data_converter,
+            retry_config=RetryConfig(max_elapsed_time_millis=200),
+        )
 
 
 @pytest.fixture(params=["never_there", "gone"])

@@ -23,7 +23,7 @@ from settings import PolicyDefaults
 from tests.api.calls import Json, as_client, as_ops, as_provider, booked, code
 from tests.api.cut_off import lose_patience, on
 from tests.api.journeys import act, held, paid
-from tests.support.own_temporal import own_temporal
+from tests.support.dev_server import own_temporal
 from tests.support.scratch import scratch_database
 from tests.support.shop import open_shop
 from worker import workers

@@ -14,15 +14,16 @@ from typing import Any, Final
 
 from tests.replay.paths import PATHS
 from tests.replay.scene import Scene
-from tests.support.product import ROOT, running_product
+from tests.support.product import running_product
 from tests.workflows.real import Control, Market
 
 HISTORIES: Final = Path(__file__).parent / "histories"
+PYPROJECT: Final = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def version() -> str:
     """The product's own."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = tomllib.loads(PYPROJECT.read_text())
     return str(project["project"]["version"])
 
 

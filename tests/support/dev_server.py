@@ -1,4 +1,4 @@
-"""A Temporal server of one's own: nobody else's worker plays what is started there."""
+"""Temporal's dev server: real time, updates-with-start, metadata, reset."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -11,16 +11,27 @@ from temporalio.testing import WorkflowEnvironment
 
 from ops import register_search_attributes
 
-BIN = Path(sys.executable).parent
+TEMPORAL = str(Path(sys.executable).parent / "temporal")
+
+
+@asynccontextmanager
+async def dev_server(identity: str | None = None) -> AsyncIterator[WorkflowEnvironment]:
+    """A server with the product's search attributes; its client says that it is `identity`."""
+    server = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=TEMPORAL,
+        dev_server_log_level="error",
+        data_converter=pydantic_data_converter,
+        identity=identity,
+    )
+    try:
+        await register_search_attributes(server.client)
+        yield server
+    finally:
+        await server.shutdown()
 
 
 @asynccontextmanager
 async def own_temporal() -> AsyncIterator[Client]:
-    server = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(BIN / "temporal"),
-        dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
-    )
-    await register_search_attributes(server.client)
-    yield server.client
-    await server.shutdown()
+    """A Temporal of one's own: nobody else's worker plays what is started there."""
+    async with dev_server() as server:
+        yield server.client

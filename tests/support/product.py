@@ -1,31 +1,26 @@
 """The whole product without pytest: for the modules that measure and record it."""
 
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy.engine import Connection
 from stripe import HTTPXClient, StripeClient
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 import worker
 from activities.stripe_gateway import StripeGateway
 from activities.wiring import build
 from models.database import Database
-from ops import register_search_attributes
 from sandbox.postgres import running as running_postgres
 from sandbox.stripe.server import Running as StripeSandbox
 from sandbox.stripe.server import running as running_stripe
 from settings import PolicyDefaults
+from tests.support.dev_server import dev_server
+from tests.support.migrated import migrate
 
-ROOT = Path(__file__).parents[2]
 IDENTITY = "recorder"
 """Who a history says did things; the default would name the machine."""
 
@@ -55,14 +50,7 @@ async def running_product() -> AsyncIterator[Product]:
         sdk = StripeClient(
             stripe.secret_key, base_addresses={"api": stripe.url}, max_network_retries=0, http_client=http
         )
-        env = await WorkflowEnvironment.start_local(
-            dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
-            dev_server_log_level="error",
-            data_converter=pydantic_data_converter,
-            identity=IDENTITY,
-        )
-        stack.push_async_callback(env.shutdown)
-        await register_search_attributes(env.client)
+        env = await stack.enter_async_context(dev_server(IDENTITY))
         activities = build(database, gateway, env.client, PolicyDefaults())
         for one in worker.workers(env.client, activities, requests_per_second=1000):
             await stack.enter_async_context(one)
@@ -76,13 +64,5 @@ async def _database(stack: AsyncExitStack) -> Database:
     url = await stack.enter_async_context(running_postgres(directory / "data", durable=False))
     database = Database.connect(url, pool_size=20)
     stack.push_async_callback(database.close)
-    async with database.engine.connect() as connection:
-        await connection.run_sync(_migrate)
+    await migrate(database)
     return database
-
-
-def _migrate(connection: Connection) -> None:
-    config = Config(ROOT / "alembic.ini")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()

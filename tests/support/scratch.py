@@ -2,25 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from uuid import uuid4
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import make_url, text
-from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from models.database import Database
-
-ALEMBIC = Path(__file__).parents[2] / "alembic.ini"
-
-
-def _migrate(connection: Connection) -> None:
-    config = Config(ALEMBIC)
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()
+from tests.support.migrated import migrate
 
 
 async def _run(url: str, statement: str) -> None:
@@ -37,8 +25,8 @@ async def scratch_database(url: str, *broken: str) -> AsyncIterator[Database]:
     await _run(url, f"CREATE DATABASE {name}")
     database = Database.connect(make_url(url).set(database=name).render_as_string(hide_password=False))
     try:
+        await migrate(database)
         async with database.engine.connect() as connection:
-            await connection.run_sync(_migrate)
             for statement in broken:
                 await connection.execute(text(statement))
             await connection.commit()
