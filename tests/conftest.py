@@ -26,7 +26,7 @@ from tests.support.dev_server import dev_server
 from tests.support.migrated import migrate
 from tests.support.shop import Shop, open_shop
 
-pytest_plugins = ["tests.support.transitions", "tests.support.evidence"]
+pytest_plugins = ["tests.support.transitions", "tests.support.evidence", "tests.support.properties"]
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from sandbox.stripe.server import Running
 from tests.activities.desk import CHARGE_NOW, Desk, abandoned, do, now
 from tests.activities.money_steps import CLOSE, GIVE_BACK_REFUND, PRICE
 
+pytestmark = pytest.mark.fault("W2")
+
 NEEDS_3DS = "pm_card_authenticationRequired"
 
 

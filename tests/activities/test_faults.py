@@ -18,27 +18,35 @@ from tests.sandbox.stripe.conftest import until
 
 
 class Fault(NamedTuple):
-    """What the sandbox does with the write, and what we make of it."""
+    """What the sandbox does with the write, what we make of it, and the ids that it counts for."""
 
     action: str
     settings: dict[str, Any]
     failure: Failure
+    ids: tuple[str, ...]
 
 
 NOT_ACTED = [
-    Fault("fail_before", {}, Failure.STRIPE_INDETERMINATE),
-    Fault("fail_before", {"status": 503}, Failure.STRIPE_INDETERMINATE),
-    Fault("reset_before", {}, Failure.STRIPE_INDETERMINATE),
-    Fault("timeout_before", {"seconds": 0.01}, Failure.STRIPE_INDETERMINATE),
-    Fault("rate_limit", {"seconds": 7}, Failure.STRIPE_RATE_LIMITED),
-    Fault("conflict", {}, Failure.STRIPE_BUSY),
+    Fault("fail_before", {}, Failure.STRIPE_INDETERMINATE, ("S1",)),
+    Fault("fail_before", {"status": 503}, Failure.STRIPE_INDETERMINATE, ("S1",)),
+    Fault("reset_before", {}, Failure.STRIPE_INDETERMINATE, ("S3",)),
+    Fault("timeout_before", {"seconds": 0.01}, Failure.STRIPE_INDETERMINATE, ("S3",)),
+    Fault("rate_limit", {"seconds": 7}, Failure.STRIPE_RATE_LIMITED, ("S3",)),
+    Fault("conflict", {}, Failure.STRIPE_BUSY, ("S3",)),
 ]
+# The key is forgotten too, so that only the look-up can tell.
 ANSWER_LOST = [
-    Fault("fail_after", {}, Failure.STRIPE_INDETERMINATE),
-    Fault("reset_after", {}, Failure.STRIPE_INDETERMINATE),
-    Fault("timeout_after", {"seconds": 0.01}, Failure.STRIPE_INDETERMINATE),
-    Fault("malformed", {}, Failure.STRIPE_INDETERMINATE),
+    Fault("fail_after", {}, Failure.STRIPE_INDETERMINATE, ("S1", "S4")),
+    Fault("reset_after", {}, Failure.STRIPE_INDETERMINATE, ("S2", "S4")),
+    Fault("timeout_after", {"seconds": 0.01}, Failure.STRIPE_INDETERMINATE, ("S2", "S4")),
+    Fault("malformed", {}, Failure.STRIPE_INDETERMINATE, ("S3", "S4")),
 ]
+
+
+def each_fault(faults: list[Fault]) -> pytest.MarkDecorator:
+    cases = [pytest.param(fault, id=fault.action, marks=pytest.mark.fault(*fault.ids)) for fault in faults]
+    return pytest.mark.parametrize("fault", cases)
+
 
 each_step = pytest.mark.parametrize("step", MONEY_STEPS + LATER_STEPS, ids=lambda step: step.name)
 
@@ -60,7 +68,7 @@ async def strike(desk: Desk, step: MoneyStep, booking_id: UUID, fault: Fault) ->
 
 
 @each_step
-@pytest.mark.parametrize("fault", NOT_ACTED, ids=lambda fault: fault.action)
+@each_fault(NOT_ACTED)
 async def test_a_write_that_stripe_did_not_execute_is_sent_again_under_its_key(
     desk: Desk, step: MoneyStep, fault: Fault
 ) -> None:
@@ -73,7 +81,7 @@ async def test_a_write_that_stripe_did_not_execute_is_sent_again_under_its_key(
 
 
 @each_step
-@pytest.mark.parametrize("fault", ANSWER_LOST, ids=lambda fault: fault.action)
+@each_fault(ANSWER_LOST)
 async def test_a_write_whose_answer_and_key_were_lost_is_found_and_not_done_again(
     desk: Desk, step: MoneyStep, fault: Fault
 ) -> None:
@@ -84,6 +92,7 @@ async def test_a_write_whose_answer_and_key_were_lost_is_found_and_not_done_agai
     assert await desk.picture(booking_id) == step.ends
 
 
+@pytest.mark.fault("S3")
 async def test_a_rate_limit_makes_temporal_wait_as_long_as_stripe_asks(desk: Desk) -> None:
     booking_id = await PAY_OUT.prepare(desk)
     await desk.control.fault("rate_limit", PAY_OUT.path, match=on(PAY_OUT, booking_id), seconds=7)
@@ -94,6 +103,7 @@ async def test_a_rate_limit_makes_temporal_wait_as_long_as_stripe_asks(desk: Des
     assert (told.next_retry_delay, told.non_retryable) == (timedelta(seconds=7), False)
 
 
+@pytest.mark.fault("S3")
 async def test_a_write_that_stripe_executes_after_we_gave_up_waiting_is_done_once(
     desk: Desk, outside: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +127,7 @@ async def test_a_write_that_stripe_executes_after_we_gave_up_waiting_is_done_onc
     assert await desk.picture(booking_id) == PAY_OUT.ends
 
 
+@pytest.mark.fault("S1", "S3")
 @pytest.mark.parametrize("kind", ["fail_before", "reset_before", "malformed"])
 async def test_a_look_up_that_fails_sends_nothing(desk: Desk, kind: str) -> None:
     booking_id = await PAY_OUT.prepare(desk)
@@ -129,6 +140,7 @@ async def test_a_look_up_that_fails_sends_nothing(desk: Desk, kind: str) -> None
     assert await desk.picture(booking_id) == PAY_OUT.ends
 
 
+@pytest.mark.fault("S5")
 async def test_a_wrong_secret_key_is_for_a_person_and_the_operation_keeps_its_key(
     desk: Desk, outside: Running
 ) -> None:

@@ -36,6 +36,7 @@ ANSWERS: list[tuple[int, str | None, Failure]] = [
 ]
 
 
+@pytest.mark.fault("S5")
 @pytest.mark.parametrize(("status", "code", "failure"), ANSWERS)
 async def test_an_answer_to_a_write_has_one_meaning(
     desk: Desk, status: int, code: str | None, failure: Failure
@@ -46,6 +47,7 @@ async def test_an_answer_to_a_write_has_one_meaning(
     assert (answered.value.failure, answered.value.code) == (failure, code)
 
 
+@pytest.mark.fault("S1")
 @pytest.mark.parametrize("status", [500, 503])
 async def test_a_read_that_fails_says_nothing_about_any_write(desk: Desk, status: int) -> None:
     await desk.control.fault("fail_before", "/v1/customers", status=status, match={"method": "GET"})
@@ -61,6 +63,7 @@ async def test_a_key_that_comes_again_with_another_request_is_a_conflict_and_no_
     assert (answered.value.failure, answered.value.definite) == (Failure.STRIPE_KEY_CONFLICT, False)
 
 
+@pytest.mark.fault("S1")
 async def test_a_stored_answer_is_told_from_a_fresh_one(desk: Desk) -> None:
     await desk.control.fault("cached_500", "/v1/customers")
     replayed = []

@@ -35,6 +35,7 @@ def inbox(counter: Desk) -> Inbox:
     return Inbox(counter.database, counter.temporal)
 
 
+@pytest.mark.fault("W1")
 async def test_an_event_is_new_until_it_was_handled(counter: Desk, inbox: Inbox) -> None:
     event = letter("customer.created", about="cus_1")
     assert await inbox.store(event)
@@ -45,6 +46,7 @@ async def test_an_event_is_new_until_it_was_handled(counter: Desk, inbox: Inbox)
     assert await number(counter.database, same) == 1
 
 
+@pytest.mark.fault("W1")
 async def test_an_event_reaches_its_booking_once_however_often_it_comes(counter: Desk, inbox: Inbox) -> None:
     booking_id = await counter.paid(await counter.shop())
     workflow = await listening(counter, booking_id)
@@ -73,6 +75,7 @@ async def test_a_payment_on_somebody_elses_account_is_not_ours(counter: Desk, in
     assert await signals(workflow) == []
 
 
+@pytest.mark.fault("W1")
 async def test_an_event_that_comes_before_our_row_is_delivered_when_the_row_is_there(
     counter: Desk, inbox: Inbox
 ) -> None:
@@ -90,6 +93,7 @@ async def test_an_event_that_comes_before_our_row_is_delivered_when_the_row_is_t
     assert await signals(workflow) == ["payment_changed"]
 
 
+@pytest.mark.fault("W1")
 async def test_an_event_whose_workflow_lost_its_run_stays_until_it_has_another(
     counter: Desk, inbox: Inbox
 ) -> None:
@@ -100,6 +104,7 @@ async def test_an_event_whose_workflow_lost_its_run_stays_until_it_has_another(
     assert (await row(counter.database, event)).last_error == "nobody to tell yet"
 
 
+@pytest.mark.fault("W1")
 async def test_what_our_books_already_say_is_not_told_again(counter: Desk, inbox: Inbox) -> None:
     booking_id = await CAPTURE.prepare(counter)
     await CAPTURE.act(counter.activities(), booking_id)
@@ -114,6 +119,7 @@ async def test_what_our_books_already_say_is_not_told_again(counter: Desk, inbox
     assert await signals(workflow) == ["money_changed"]
 
 
+@pytest.mark.fault("W1")
 async def test_a_refund_that_our_books_have_is_known_but_what_changes_about_it_goes_on(
     counter: Desk, inbox: Inbox
 ) -> None:
@@ -202,6 +208,7 @@ async def test_a_bank_payout_finds_its_booking_by_its_id_on_its_account(counter:
     assert await heard_after(counter, booking_id) == ["money_changed"]
 
 
+@pytest.mark.fault("W1")
 async def test_an_intent_of_an_earlier_round_belongs_to_its_booking_and_is_no_news(
     counter: Desk, inbox: Inbox
 ) -> None:
@@ -233,6 +240,7 @@ async def test_a_saved_card_finds_its_booking_by_its_setup_intent(counter: Desk,
     assert await signals(workflow) == ["payment_changed"]
 
 
+@pytest.mark.fault("W2")
 async def test_money_for_a_payment_that_is_over_is_left_to_be_read_at_stripe(
     counter: Desk, inbox: Inbox
 ) -> None:
@@ -250,6 +258,7 @@ async def test_money_for_a_payment_that_is_over_is_left_to_be_read_at_stripe(
         assert await inbox.deliver(event.id) is delivery, kind
 
 
+@pytest.mark.fault("T2")
 async def test_an_event_waits_while_temporal_cannot_be_reached(
     counter: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

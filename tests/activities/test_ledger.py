@@ -118,6 +118,7 @@ async def test_what_was_posted_is_never_changed(desk: Desk, how: str) -> None:
     assert await posted(desk.database, booking_id) == 10_000
 
 
+@pytest.mark.fault("N1")
 async def test_without_its_triggers_the_ledger_keeps_none_of_these_promises(
     desk: Desk, database_url: str
 ) -> None:

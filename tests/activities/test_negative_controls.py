@@ -15,6 +15,8 @@ from activities.stripe_writes import StripeWrites
 from tests.activities.desk import Desk, Picture
 from tests.activities.money_steps import OPEN_CUSTOMER, OPEN_INTENT, PAY_OUT, REFUND, MoneyStep
 
+pytestmark = pytest.mark.fault("N1")
+
 AnyWrite = Write[Any, Any]
 
 

@@ -70,6 +70,7 @@ async def test_a_share_of_nothing_is_cancelled_and_nothing_is_sent(desk: Desk, w
     assert "held" not in picture.books
 
 
+@pytest.mark.fault("S5")
 async def test_a_provider_that_cannot_be_paid_blocks_the_payout_until_it_can(desk: Desk) -> None:
     booking_id = await PAY_OUT.prepare(desk)
     account = await account_of(desk)
@@ -86,6 +87,7 @@ async def test_a_provider_that_cannot_be_paid_blocks_the_payout_until_it_can(des
     assert (await payout_of(desk, booking_id)).blocked_at is None
 
 
+@pytest.mark.fault("S5")
 async def test_a_provider_that_left_blocks_the_payout(desk: Desk) -> None:
     booking_id = await PAY_OUT.prepare(desk)
     await desk.control.ask("POST", f"/accounts/{await account_of(desk)}", deauthorized=True)
@@ -104,6 +106,7 @@ async def test_a_provider_without_an_account_blocks_the_payout_until_it_has_one(
     assert await desk.picture(booking_id) == PAY_OUT.ends
 
 
+@pytest.mark.fault("S5")
 async def test_a_provider_that_turns_out_to_be_restricted_is_blocked_by_stripes_word(desk: Desk) -> None:
     booking_id = await PAY_OUT.prepare(desk)
     await desk.control.fault("fail_before", PAY_OUT.path, times=2, status=400, code=REFUSED)
@@ -115,6 +118,7 @@ async def test_a_provider_that_turns_out_to_be_restricted_is_blocked_by_stripes_
     assert await desk.picture(booking_id) == PAY_OUT.ends
 
 
+@pytest.mark.fault("S5")
 async def test_refusals_day_after_day_are_looked_into_after_the_first_ones_patience(desk: Desk) -> None:
     booking_id = await PAY_OUT.prepare(desk)
     first = now()
@@ -124,6 +128,7 @@ async def test_refusals_day_after_day_are_looked_into_after_the_first_ones_patie
         assert (state.payout_status, state.escalate_at) == (PayoutStatus.BLOCKED, first + timedelta(days=3))
 
 
+@pytest.mark.fault("S5")
 async def test_an_account_that_was_swapped_gets_the_money_of_the_one_that_was_refused(desk: Desk) -> None:
     shop, other = await desk.shop(amount=PRICE), await desk.shop(amount=PRICE)
     booking_id = await desk.earned(shop)
@@ -141,6 +146,7 @@ async def test_an_account_that_was_swapped_gets_the_money_of_the_one_that_was_re
     await audited(desk, booking_id)
 
 
+@pytest.mark.fault("S2")
 async def test_an_answer_that_was_lost_is_looked_up_before_a_swapped_account_counts(desk: Desk) -> None:
     shop, other = await desk.shop(amount=PRICE), await desk.shop(amount=PRICE)
     booking_id = await desk.earned(shop)
@@ -155,6 +161,7 @@ async def test_an_answer_that_was_lost_is_looked_up_before_a_swapped_account_cou
     await audited(desk, booking_id)
 
 
+@pytest.mark.fault("S5")
 async def test_an_empty_balance_is_waited_for_under_a_new_key(desk: Desk) -> None:
     booking_id = await PAY_OUT.prepare(desk)
     await desk.control.fault("fail_before", PAY_OUT.path, times=2, status=400, code="balance_insufficient")
@@ -185,6 +192,7 @@ async def test_a_refund_between_two_attempts_shrinks_the_second(desk: Desk) -> N
     assert (await desk.picture(booking_id)).transfers == (8_000,)
 
 
+@pytest.mark.fault("S1")
 async def test_a_refund_after_a_lost_answer_does_not_change_what_was_asked(desk: Desk) -> None:
     booking_id = await PAY_OUT.prepare(desk)
     await desk.control.fault("fail_before", PAY_OUT.path)

@@ -43,6 +43,7 @@ class Nap:
         await sleeper
 
 
+@pytest.mark.fault("K2")
 async def test_a_run_that_slept_through_anothers_refund_does_not_refund_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +54,7 @@ async def test_a_run_that_slept_through_anothers_refund_does_not_refund_again(
     assert await desk.picture(booking_id) == REFUND.ends
 
 
+@pytest.mark.fault("K2")
 async def test_a_settlement_that_slept_through_an_abort_changes_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +66,7 @@ async def test_a_settlement_that_slept_through_an_abort_changes_nothing(
     assert await desk.picture(booking_id) == replace(GIVE_BACK_REFUND.ends, booking="CANCELLED")
 
 
+@pytest.mark.fault("K2")
 async def test_a_settlement_that_slept_while_its_decision_was_changed_ends_by_the_new_one(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +77,7 @@ async def test_a_settlement_that_slept_while_its_decision_was_changed_ends_by_th
     assert await desk.picture(booking_id) == replace(GIVE_BACK_REFUND.ends, booking="CANCELLED")
 
 
+@pytest.mark.fault("K2")
 async def test_a_refund_that_is_recorded_after_its_decision_was_changed_ends_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +102,7 @@ async def somebody_waits(desk: Desk) -> bool:
     return bool(await desk.database.run(lambda session: session.scalar(waiting)))
 
 
+@pytest.mark.fault("P2")
 @pytest.mark.parametrize("step", [CAPTURE, VOID, REFUND], ids=lambda step: step.name)
 async def test_runs_that_meet_in_the_database_wait_in_line_and_never_deadlock(
     desk: Desk, step: MoneyStep, monkeypatch: pytest.MonkeyPatch
@@ -113,6 +118,7 @@ async def test_runs_that_meet_in_the_database_wait_in_line_and_never_deadlock(
     assert await desk.picture(booking_id) == step.ends
 
 
+@pytest.mark.fault("K2")
 @pytest.mark.parametrize("go", range(10))
 async def test_runs_that_draft_the_next_reversal_at_once_send_one(desk: Desk, go: int) -> None:
     """One in four went wrong when its number was read in two statements."""

@@ -104,6 +104,7 @@ async def events(office: Office) -> list[StripeEvent]:
 # --- lost words -----------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("W1")
 async def test_events_that_no_webhook_brought_are_in_the_inbox_after_a_sweep_once(office: Office) -> None:
     booking_id = await office.desk.paid(await office.desk.shop())
     assert await events(office) == []
@@ -115,6 +116,7 @@ async def test_events_that_no_webhook_brought_are_in_the_inbox_after_a_sweep_onc
     assert await office.sweep.run() == 0
 
 
+@pytest.mark.fault("W1")
 async def test_a_sweep_goes_on_where_the_last_one_ended_with_an_overlap(office: Office) -> None:
     await office.desk.paid(await office.desk.shop())
     await office.sweep.run()

@@ -258,6 +258,7 @@ async def test_a_refund_after_the_transfer_is_taken_back_from_it(desk: Desk) -> 
     assert (await desk.picture(booking_id)).reversals == (960, 8_640)
 
 
+@pytest.mark.fault("N1")
 async def test_without_the_look_at_the_dashboard_a_payout_pays_what_is_gone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ async def test_the_relay_leaves_an_event_to_the_webhook_that_is_just_delivering_
     assert await is_handled(post.desk.database, event)
 
 
+@pytest.mark.fault("W1")
 async def test_what_the_webhook_could_not_deliver_reaches_the_booking(post: Post) -> None:
     booking_id = await post.desk.paid(await post.desk.shop())
     workflow = await listening(post.desk, booking_id)
@@ -82,6 +83,7 @@ async def test_what_the_webhook_could_not_deliver_reaches_the_booking(post: Post
     assert await signals(workflow) == ["payment_changed"]
 
 
+@pytest.mark.fault("W1")
 async def test_two_relays_share_the_work_and_deliver_each_event_once(post: Post) -> None:
     for number in range(2 * BATCH):
         await due(post, "customer.created", about=f"cus_{number}")
@@ -89,6 +91,7 @@ async def test_two_relays_share_the_work_and_deliver_each_event_once(post: Post)
     assert set(delivered) == {BATCH}
 
 
+@pytest.mark.fault("W2")
 @pytest.mark.parametrize(
     ("metadata", "age", "result"),
     [
@@ -124,6 +127,7 @@ async def is_settled(post: Post, intent_id: str) -> bool:
     return True
 
 
+@pytest.mark.fault("W1")
 async def test_an_intent_that_is_just_being_made_is_nobodys_stray(post: Post) -> None:
     booking_id = await post.desk.opened(await post.desk.shop())
     intent = await post.desk.intent_id(booking_id)
@@ -140,6 +144,7 @@ async def test_an_intent_that_is_just_being_made_is_nobodys_stray(post: Post) ->
     assert await is_settled(post, intent)
 
 
+@pytest.mark.fault("W2")
 async def test_money_for_a_payment_that_is_over_is_settled_when_stripe_has_it(post: Post) -> None:
     booking_id = await post.desk.paid(await post.desk.shop())
     intent = await post.desk.intent_id(booking_id)
@@ -168,6 +173,7 @@ async def test_the_authorization_of_a_renewal_that_is_under_way_is_no_late_money
     assert (await row(post.desk.database, event)).result == Delivery.KNOWN
 
 
+@pytest.mark.fault("W1")
 async def test_old_news_of_a_payment_that_is_over_at_stripe_too_settles_nothing(post: Post) -> None:
     booking_id = await post.desk.opened(await post.desk.shop())
     intent = await post.desk.intent_id(booking_id)
@@ -263,6 +269,7 @@ async def test_news_that_stripe_cannot_confirm_now_is_asked_for_again(post: Post
     assert await post.relay.deliver_due() == 1
 
 
+@pytest.mark.fault("W1")
 async def test_one_event_that_cannot_be_delivered_does_not_hold_up_the_others(post: Post) -> None:
     shop = await post.desk.shop()
     first = await stored(post.inbox, letter("account.updated", about=shop.account_id))
@@ -322,6 +329,7 @@ async def running_relay(temporal: Client, running_worker: None) -> AsyncIterator
     await temporal.get_workflow_handle(RELAY_WORKFLOW_ID).terminate("the test is over")
 
 
+@pytest.mark.fault("W1")
 async def test_a_booking_hears_of_its_payment_though_the_webhook_told_nobody(
     shop: Shop, database: Database, temporal: Client, sdk: StripeClient, running_relay: None
 ) -> None:

@@ -132,6 +132,7 @@ async def test_a_card_that_wants_its_owner_is_captured_early_instead(desk: Desk)
     assert (payment.status, payment.amount_captured) == (PaymentStatus.CAPTURED, PRICE)
 
 
+@pytest.mark.fault("S5")
 async def test_an_authorization_that_is_gone_before_it_is_captured_early_ends_expired(desk: Desk) -> None:
     booking_id = await CAPTURE_EARLY.prepare(desk)
     await desk.control.ask("POST", "/clock", advance_seconds=EIGHT_DAYS)

@@ -92,6 +92,7 @@ async def test_the_same_request_many_times_at_once_makes_one_booking(desk: Desk)
     assert await live_sessions(desk.database, shop) == 1
 
 
+@pytest.mark.fault("P2")
 async def test_one_of_fifty_rivals_gets_the_slot_and_no_deadlock_surfaces(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +106,7 @@ async def test_one_of_fifty_rivals_gets_the_slot_and_no_deadlock_surfaces(
     assert await live_sessions(desk.database, shop) == 1
 
 
+@pytest.mark.fault("P2")
 async def test_rivals_stand_in_line_for_their_provider_before_they_meet_at_the_constraint(desk: Desk) -> None:
     shop = await desk.shop()
     request = await asked(shop)
@@ -228,6 +230,7 @@ async def test_a_service_that_never_was_is_not_found(desk: Desk) -> None:
     assert (await reserve(desk, request)).refusal is Refusal.NOT_FOUND
 
 
+@pytest.mark.fault("N1")
 async def test_without_the_exclusion_constraint_two_bookings_overlap(desk: Desk, database_url: str) -> None:
     dropped = "ALTER TABLE sessions DROP CONSTRAINT ex_sessions_provider_time"
     async with scratch_database(database_url, dropped) as scratch:

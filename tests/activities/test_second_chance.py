@@ -22,6 +22,8 @@ from workflows.booking import BookingWorkflow
 from workflows.contracts import BOOKINGS_QUEUE
 from workflows.followups import Settlement, Stray
 
+pytestmark = pytest.mark.fault("W2")
+
 SHORT = {"payment_window": "PT1S"}
 
 

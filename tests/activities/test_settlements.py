@@ -198,6 +198,7 @@ async def late(
     return booking_id, await stray(desk, capture=capture, **(given | fields))
 
 
+@pytest.mark.fault("W2")
 async def test_late_money_for_a_time_that_is_free_makes_a_booking_of_it(desk: Desk) -> None:
     shop = await desk.shop()
     booking_id, intent = await late(desk, shop)
@@ -215,6 +216,7 @@ async def test_late_money_for_a_time_that_is_free_makes_a_booking_of_it(desk: De
     assert asked.refusal is None
 
 
+@pytest.mark.fault("W2")
 async def test_a_booking_that_is_made_of_late_money_says_that_it_has_still_to_be_read(desk: Desk) -> None:
     booking_id, intent = await late(desk, await desk.shop())
     wanted = (await judge(desk, intent)).retake
@@ -230,6 +232,7 @@ async def test_a_booking_that_is_made_of_late_money_says_that_it_has_still_to_be
     assert not (await steps.payments.read_payment(do(booking_id))).unread
 
 
+@pytest.mark.fault("W2")
 async def test_a_time_that_the_reserve_refuses_after_all_means_the_money_goes_back(desk: Desk) -> None:
     _, intent = await late(desk, await desk.shop())
     assert (await judge(desk, intent)).retake is not None
@@ -243,6 +246,7 @@ async def test_a_time_that_the_reserve_refuses_after_all_means_the_money_goes_ba
     assert (verdict.retake, verdict.give_back) == (None, True)
 
 
+@pytest.mark.fault("W2")
 @pytest.mark.parametrize(
     ("policy", "reason", "fields"),
     [
@@ -263,6 +267,7 @@ async def test_late_money_that_fits_no_more_goes_back(
     assert await status(desk, intent) == "canceled"
 
 
+@pytest.mark.fault("W2")
 async def test_late_money_for_a_session_that_has_begun_goes_back(desk: Desk) -> None:
     shop = await desk.shop()
     booking_id, intent = await late(desk, shop)
@@ -275,6 +280,7 @@ async def test_late_money_for_a_session_that_has_begun_goes_back(desk: Desk) -> 
     assert (await judge(desk, intent)).give_back
 
 
+@pytest.mark.fault("W2")
 async def test_late_money_for_a_time_that_somebody_else_has_goes_back(desk: Desk) -> None:
     shop = await desk.shop()
     booking_id, intent = await late(desk, shop)
@@ -299,6 +305,7 @@ async def test_a_booking_that_an_intent_only_claims_is_not_believed(desk: Desk) 
     assert (await give_back(desk, stranger)).booking_id is None
 
 
+@pytest.mark.fault("W2")
 async def test_captured_late_money_goes_through_the_books_of_its_booking(desk: Desk) -> None:
     shop = await desk.shop(policy={"late_payment": "refund"})
     booking_id, intent = await late(desk, shop, capture="automatic")
@@ -313,6 +320,7 @@ async def test_captured_late_money_goes_through_the_books_of_its_booking(desk: D
     assert (await judge(desk, intent)).why == HAS_IT
 
 
+@pytest.mark.fault("W2")
 async def test_a_payment_that_our_own_row_calls_over_is_taken_on_by_a_new_row(desk: Desk) -> None:
     shop = await desk.shop(policy={"late_payment": "refund", "capture": "on_payment"})
     booking_id = await desk.paid(shop)
@@ -343,6 +351,7 @@ async def test_a_booking_that_has_its_payment_keeps_it(desk: Desk) -> None:
     assert await refunds_of(desk, intent) == []
 
 
+@pytest.mark.fault("W2")
 async def test_a_second_payment_beside_the_one_that_the_booking_has_never_mixes_with_it(desk: Desk) -> None:
     booking_id = await desk.earned(await desk.shop())
     own = await desk.gateway.retrieve_intent(await desk.intent_id(booking_id))

@@ -12,6 +12,8 @@ from tests.activities.desk import Desk, do, now
 from tests.activities.later_steps import LATER_STEPS
 from tests.activities.money_steps import MONEY_STEPS, PAY_OUT, MoneyStep
 
+pytestmark = pytest.mark.fault("S1")
+
 
 class Clock:
     """Wall time that a test moves."""

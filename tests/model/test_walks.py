@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+import pytest
+
 from models.policy import Policy
 from models.saga.events import (
     Answered,
@@ -37,6 +39,8 @@ from models.states import (
     Role,
 )
 from tests.model.shop import CONFIRMED, DAY, HELD, HOUR, PAID, PAID_OUT, WINDOW, Shop
+
+pytestmark = pytest.mark.fault("M1")
 
 BY_BANK: Final = Policy(payout_schedule="manual")
 ASKING: Final = Policy(approval="provider")

@@ -32,6 +32,7 @@ def books(**figures: Any) -> Books:
     return Books(currency="eur", fee_bps=2_000, captured=10_000, **figures)
 
 
+@pytest.mark.fault("M2")
 @given(BOOKS)
 def test_what_is_kept_is_the_platforms_and_the_providers_less_what_was_lost(any_books: Books) -> None:
     parts = any_books.division
@@ -39,6 +40,7 @@ def test_what_is_kept_is_the_platforms_and_the_providers_less_what_was_lost(any_
     assert min(parts.platform_fee, parts.provider_share, parts.loss) >= 0
 
 
+@pytest.mark.fault("M2")
 @given(BOOKS)
 def test_the_identity_holds_whatever_happened(any_books: Books) -> None:
     divided = any_books.model_copy(update={"allocated": True})
@@ -81,6 +83,7 @@ def test_what_cannot_be_reversed_is_owed(reversible: int, available: int, expect
     assert recovery(half_refunded, reversible, available) == expected
 
 
+@pytest.mark.fault("M2")
 @given(BOOKS, AMOUNTS, st.integers(-(10**12), 10**12))
 def test_a_recovery_is_just_what_is_missing_and_never_more_than_there_is(
     any_books: Books, reversible: int, available: int
@@ -92,6 +95,7 @@ def test_a_recovery_is_just_what_is_missing_and_never_more_than_there_is(
     assert found.owe >= 0
 
 
+@pytest.mark.fault("M2")
 @given(BOOKS, AMOUNTS)
 def test_after_a_recovery_the_provider_owes_this_booking_nothing_more(
     any_books: Books, available: int
@@ -111,6 +115,7 @@ def test_a_debt_takes_at_most_its_part_of_a_payout(due: int, debt: int, cap: int
     assert netting(due, debt, cap, "eur") == netted
 
 
+@pytest.mark.fault("M2")
 @given(AMOUNTS, AMOUNTS, BPS, CURRENCIES)
 def test_netting_leaves_the_provider_what_the_cap_protects(
     due: int, debt: int, cap: int, currency: str
@@ -139,6 +144,7 @@ def test_who_has_enough_gets_nothing_back_and_what_ops_waived_is_not_due() -> No
     assert (waived.due, waived.held) == (0, 0)
 
 
+@pytest.mark.fault("M2")
 @given(st.lists(st.integers(1, 10**6), max_size=6), AMOUNTS)
 def test_debts_are_paid_in_turn_and_never_more_than_they_are(debts: list[int], amount: int) -> None:
     paid = repay(debts, amount)

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from models.catalogue import Client
 from models.database import ATTEMPTS, Database
 
+pytestmark = pytest.mark.fault("P2")
+
 RAISE = "DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '{code}'; END $$"
 
 

@@ -11,6 +11,7 @@ thoroughly = settings(max_examples=10_000)
 """Arithmetic is cheap to try, and a cent that is lost is lost in every booking."""
 
 
+@pytest.mark.fault("M2")
 @thoroughly
 @given(AMOUNTS, BPS, CURRENCIES)
 def test_fee_and_share_sum_to_what_was_kept(amount: int, bps: int, currency: str) -> None:
@@ -19,6 +20,7 @@ def test_fee_and_share_sum_to_what_was_kept(amount: int, bps: int, currency: str
     assert 0 <= parts.platform_fee <= amount
 
 
+@pytest.mark.fault("M2")
 @given(AMOUNTS, BPS, CURRENCIES)
 def test_the_fee_is_the_largest_movable_amount_within_its_basis_points(
     amount: int, bps: int, currency: str
@@ -28,6 +30,7 @@ def test_the_fee_is_the_largest_movable_amount_within_its_basis_points(
     assert fee * BASIS_POINTS <= amount * bps < (fee + step(currency)) * BASIS_POINTS
 
 
+@pytest.mark.fault("M2")
 @thoroughly
 @given(AMOUNTS, AMOUNTS, BPS, CURRENCIES)
 def test_a_larger_amount_never_has_a_smaller_fee(one: int, other: int, bps: int, currency: str) -> None:
@@ -35,12 +38,14 @@ def test_a_larger_amount_never_has_a_smaller_fee(one: int, other: int, bps: int,
     assert share(low, bps, currency) <= share(high, bps, currency)
 
 
+@pytest.mark.fault("M2")
 @given(AMOUNTS, BPS, BPS, CURRENCIES)
 def test_more_basis_points_never_make_a_smaller_fee(amount: int, one: int, other: int, currency: str) -> None:
     low, high = sorted((one, other))
     assert share(amount, low, currency) <= share(amount, high, currency)
 
 
+@pytest.mark.fault("M2")
 @given(AMOUNTS, CURRENCIES)
 def test_nothing_and_everything_are_possible_fees(amount: int, currency: str) -> None:
     assert split(amount, 0, currency).provider_share == amount
@@ -48,6 +53,7 @@ def test_nothing_and_everything_are_possible_fees(amount: int, currency: str) ->
     assert split(whole, BASIS_POINTS, currency).platform_fee == whole
 
 
+@pytest.mark.fault("M2")
 @given(AMOUNTS, AMOUNTS, BPS, CURRENCIES)
 def test_what_is_given_back_never_raises_the_fee_or_the_share_by_more_than_a_step(
     one: int, other: int, bps: int, currency: str
@@ -58,6 +64,7 @@ def test_what_is_given_back_never_raises_the_fee_or_the_share_by_more_than_a_ste
     assert less.provider_share < more.provider_share + step(currency)
 
 
+@pytest.mark.fault("M2")
 @pytest.mark.parametrize(
     ("kept", "bps", "currency", "fee", "provider"),
     [
@@ -73,6 +80,7 @@ def test_known_divisions(kept: int, bps: int, currency: str, fee: int, provider:
     assert (parts.platform_fee, parts.provider_share) == (fee, provider)
 
 
+@pytest.mark.fault("M2")
 @pytest.mark.parametrize(("amount", "bps"), [(-1, 100), (100, -1), (100, 10_001)])
 def test_a_share_that_cannot_exist_is_refused(amount: int, bps: int) -> None:
     with pytest.raises(ValueError, match="does not exist"):
