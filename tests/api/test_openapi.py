@@ -8,7 +8,7 @@ import pytest
 from api.app import _assemble
 from api.errors import KINDS, PROBLEM_JSON, Code, ProblemDetails
 from api.schemas import BOOKING_EXAMPLE, BookingResource
-from tests.api.test_auth import PUBLIC
+from tests.api.rules import PUBLIC
 
 Operation = dict[str, Any]
 
