@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.errors import ProblemDetails
+from api.links import add_links
 
 TITLE: Final = "Durable bookings"
 DESCRIPTION: Final = """
@@ -51,4 +52,5 @@ def _schema(app: FastAPI) -> dict[str, Any]:
     components = schema.setdefault("components", {}).setdefault("schemas", {})
     components.update(problem.pop("$defs", {}))
     components["ProblemDetails"] = problem
+    add_links(schema)
     return schema
