@@ -29,5 +29,5 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Every example of a property is an injection (tests/support/faults.py)."""
     test = getattr(item, "obj", None)
     if is_hypothesis_test(test):
-        tried = getattr(test, "_hypothesis_internal_use_settings", settings.default)
+        tried = getattr(test, "_hypothesis_internal_use_settings", settings())
         item.user_properties.append(("injected", tried.max_examples))
