@@ -3,6 +3,7 @@
 That all of them balance (`test_ledger_lines.py`) does not say that they name the right accounts.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -20,25 +21,25 @@ DUE = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("lines", "debited", "credited"),
+    ("journal", "amount", "debited", "credited"),
     [
-        (ledger.capture(7), Account.STRIPE_BALANCE, Account.HELD),
-        (ledger.stripe_fee(7), Account.STRIPE_FEES, Account.STRIPE_BALANCE),
-        (ledger.dispute_fee(7), Account.DISPUTE_LOSSES, Account.STRIPE_BALANCE),
-        (ledger.dispute_fee(-7), Account.STRIPE_BALANCE, Account.DISPUTE_LOSSES),
-        (ledger.transfer(7), Account.PROVIDER_PAYABLE, Account.STRIPE_BALANCE),
-        (ledger.reversal(7), Account.STRIPE_BALANCE, Account.PROVIDER_PAYABLE),
-        (ledger.netting(7), Account.PROVIDER_PAYABLE, Account.PROVIDER_DEBT),
-        (ledger.debt(7), Account.PROVIDER_DEBT, Account.PROVIDER_PAYABLE),
-        (ledger.debt_relief(7), Account.PROVIDER_PAYABLE, Account.PROVIDER_DEBT),
-        (ledger.waiver(7), Account.PROVIDER_PAYABLE, Account.PLATFORM_REVENUE),
-        (ledger.waiver(-7), Account.PLATFORM_REVENUE, Account.PROVIDER_PAYABLE),
+        (ledger.capture, 7, Account.STRIPE_BALANCE, Account.HELD),
+        (ledger.stripe_fee, 7, Account.STRIPE_FEES, Account.STRIPE_BALANCE),
+        (ledger.dispute_fee, 7, Account.DISPUTE_LOSSES, Account.STRIPE_BALANCE),
+        (ledger.dispute_fee, -7, Account.STRIPE_BALANCE, Account.DISPUTE_LOSSES),
+        (ledger.transfer, 7, Account.PROVIDER_PAYABLE, Account.STRIPE_BALANCE),
+        (ledger.reversal, 7, Account.STRIPE_BALANCE, Account.PROVIDER_PAYABLE),
+        (ledger.netting, 7, Account.PROVIDER_PAYABLE, Account.PROVIDER_DEBT),
+        (ledger.debt, 7, Account.PROVIDER_DEBT, Account.PROVIDER_PAYABLE),
+        (ledger.debt_relief, 7, Account.PROVIDER_PAYABLE, Account.PROVIDER_DEBT),
+        (ledger.waiver, 7, Account.PROVIDER_PAYABLE, Account.PLATFORM_REVENUE),
+        (ledger.waiver, -7, Account.PLATFORM_REVENUE, Account.PROVIDER_PAYABLE),
     ],
 )
 def test_a_journal_of_two_lines_names_both_accounts(
-    lines: tuple[Line, ...], debited: Account, credited: Account
+    journal: Callable[[int], tuple[Line, ...]], amount: int, debited: Account, credited: Account
 ) -> None:
-    assert set(lines) == {Line(Side.DEBIT, debited, 7), Line(Side.CREDIT, credited, 7)}
+    assert set(journal(amount)) == {Line(Side.DEBIT, debited, 7), Line(Side.CREDIT, credited, 7)}
 
 
 def test_a_division_empties_the_hold_into_the_platforms_and_the_providers_part() -> None:
