@@ -176,7 +176,8 @@ async def _made(deps: Dependencies, order: Order) -> Booked:
         record = await queries.booking(session, order.booking_id, order.caller)
         if record is None:
             await _known(session, order)
-            raise Problem(Code.INVALID_STATE, "The booking was called off before a seat was taken.")
+            # Nobody refused it: its run was reset or ended in Temporal, and whoever asks again gets it made.
+            raise Problem(Code.UNAVAILABLE, booking_id=order.booking_id)
     return Booked(order.booking_id, record, created=True)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from stripe import StripeClient
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from api.app import build_app
 from api.dependencies import Dependencies
@@ -130,6 +132,28 @@ async def test_without_a_worker_the_word_is_left_where_the_next_worker_finds_it(
     history = await idle.get_workflow_handle(made["workflow_id"]).fetch_history()
     left = [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
     assert left.count("wished") == 2
+
+
+@pytest.mark.fault("R1")
+@pytest.mark.usefixtures("running_worker")
+async def test_a_request_whose_run_is_ended_under_it_is_not_refused(
+    deps: Dependencies, shop: Shop, idle: Client, api: httpx.AsyncClient
+) -> None:
+    """Reset or terminated before the seat was taken: the next run may take it all the same."""
+    key, starts_at = f"ended-{uuid4()}", soon()
+    run = idle.get_workflow_handle(workflow_id_for(booking_id_for(shop.client_id, key)))
+    async with on(deps, idle) as slow:
+        asking = asyncio.create_task(book(slow, shop, key=key, starts_at=starts_at))
+        while not asking.done():
+            with suppress(RPCError):
+                await run.terminate()
+                break
+            await asyncio.sleep(0.05)
+        answer = await asking
+    assert (code(answer), answer.status_code) == ("unavailable", 503)
+    assert answer.headers["Retry-After"]
+    again = await book(api, shop, key=key, starts_at=starts_at)
+    assert again.status_code == 201
 
 
 @pytest.mark.usefixtures("running_worker")
