@@ -36,7 +36,9 @@ log = structlog.get_logger()
 CHANNEL: Final = "stripe_events"
 FIRST_DELIVERY: Final = timedelta(seconds=5)
 """How long the webhook request itself has before the relay takes the event up."""
-
+LONGEST_PAUSE: Final = timedelta(minutes=10)
+AWAY_PAUSE: Final = timedelta(seconds=30)
+"""While Temporal is away: however long that lasts, what was told meanwhile arrives within a minute after it."""
 
 QUIET: Final = frozenset(PAYMENT_EVENTS) | {"charge.refunded", "refund.created"}
 """What a settlement brings about by itself."""
@@ -110,7 +112,7 @@ class Inbox:
         except (RPCError, RuntimeError) as error:  # RuntimeError: a client that never got to connect
             reason = error.status.name if isinstance(error, RPCError) else "not connected"
             log.warning("booking could not be told", event_id=event_id, error=reason)
-            await self.postpone(event_id, f"Temporal: {reason}")
+            await self.postpone(event_id, f"Temporal: {reason}", AWAY_PAUSE)
             return Delivery.PENDING
         if delivery in LEFT:
             await self.postpone(event_id, LEFT[delivery])
@@ -122,9 +124,10 @@ class Inbox:
         """Take the event off the inbox."""
         await self._update(event_id, handled_at=func.now(), result=delivery, last_error=None)
 
-    async def postpone(self, event_id: str, why: str) -> None:
-        """Try again later: 1 s doubling to 10 min."""
-        delay = func.least(600, func.power(2, func.least(StripeEvent.attempts, 12)))
+    async def postpone(self, event_id: str, why: str, at_most: timedelta = LONGEST_PAUSE) -> None:
+        """Try again later: 1 s, doubling."""
+        longest = int(at_most.total_seconds())
+        delay = func.least(longest, func.power(2, func.least(StripeEvent.attempts, 12)))
         await self._update(
             event_id,
             attempts=StripeEvent.attempts + 1,

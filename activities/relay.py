@@ -1,6 +1,7 @@
 """The relay: delivers what is left in the inbox, takes up news of accounts, and finds what is nobody's."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -70,11 +71,17 @@ class RelayActivities(RelaySteps):
 
     async def deliver_due(self) -> int:
         """Deliver what is due now; answers how many events left the inbox."""
-        delivered = 0
-        for event in await self._database.run(_claim):
-            delivered += await self._deliver(event) is not Delivery.PENDING
-            if activity.in_activity():
-                activity.heartbeat(delivered)
+        delivered, claimed = 0, deque(await self._database.run(_claim))
+        try:
+            while claimed:
+                delivered += await self._deliver(claimed[0]) is not Delivery.PENDING
+                claimed.popleft()
+                if activity.in_activity():
+                    activity.heartbeat(delivered)
+        finally:
+            if claimed:  # stopped in the middle, as when Temporal comes back: the next relay need not wait
+                left = [event.id for event in claimed]
+                await self._database.run(lambda session: _give_back(session, left))
         return delivered
 
     async def _deliver(self, event: StripeEvent) -> Delivery:
@@ -143,6 +150,12 @@ class RelayActivities(RelaySteps):
             finally:
                 # A listening connection must not go back to the pool.
                 await connection.invalidate()
+
+
+async def _give_back(session: AsyncSession, event_ids: list[str]) -> None:
+    """End the lease of events that were not come to."""
+    mine = update(StripeEvent).where(StripeEvent.id.in_(event_ids), StripeEvent.handled_at.is_(None))
+    await session.execute(mine.values(next_attempt_at=func.now()))
 
 
 async def _claim(session: AsyncSession) -> list[StripeEvent]:
