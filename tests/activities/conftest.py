@@ -10,6 +10,7 @@ from activities.stripe_gateway import StripeGateway
 from models.database import Database
 from sandbox.stripe.server import Running, running
 from tests.activities.desk import Desk
+from tests.activities.stall import Stall, open_stall
 from tests.sandbox.stripe.conftest import Control, client_of
 from tests.support.scratch import scratch_database
 
@@ -43,3 +44,16 @@ async def quiet(database_url: str) -> AsyncIterator[Database]:
     """A database whose inbox no other relay looks at."""
     async with scratch_database(database_url) as scratch:
         yield scratch
+
+
+@pytest.fixture(scope="session")
+async def busy_stall(database_url: str, busy_desk: Desk) -> AsyncIterator[Stall]:
+    async with open_stall(busy_desk, database_url) as stall:
+        yield stall
+
+
+@pytest.fixture
+async def stall(busy_stall: Stall, desk: Desk) -> Stall:
+    """The whole product, with Stripe as good as new."""
+    del desk
+    return busy_stall
