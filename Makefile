@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 export RUN_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo token test check format lock migrate clean
+.PHONY: help up demo chaos token test check format lock migrate clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ up: $(INSTALLED) ## start the whole stack, serve until Ctrl-C
 
 demo: $(INSTALLED) ## play one booking of each kind and check the money
 	@exec $(BIN)/python -m sandbox.demo
+
+chaos: $(INSTALLED) ## break everything at once: make chaos BOOKINGS=200 MINUTES=5 SEED=7
+	@exec $(BIN)/python -m tests.chaos
 
 token: $(INSTALLED) ## print a sandbox token: make token ROLE=client SUB=alice
 	@$(BIN)/python -m sandbox token --role "$(or $(ROLE),client)" --sub "$(or $(SUB),client-1)"
