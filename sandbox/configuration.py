@@ -17,6 +17,10 @@ class Configuration(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
     run_dir: Path = Path(".run")
+    workers: Annotated[int, Field(ge=1)] = 1
+    """How many worker processes share the work."""
+    worker_program: str = "worker.py"
+    """What Python runs as a worker, with its arguments: tests have one that dies when it is told to."""
 
     api_port: Port = 8000
     temporal_port: Port = 7233
@@ -53,6 +57,8 @@ class Configuration(BaseSettings):
     def wanted_ports(self) -> dict[str, int]:
         """Return the ports of what runs here, by the variable that chooses each."""
         wanted = {"API_PORT": self.api_port, "METRICS_PORT": self.metrics_port}
+        # Nobody has to know where the further workers' metrics are.
+        wanted |= {further_metrics_port(number): 0 for number in range(2, self.workers + 1)}
         if self.database_url is None:
             wanted["POSTGRES_PORT"] = self.postgres_port
         if self.temporal_address is None:
@@ -80,6 +86,11 @@ class Configuration(BaseSettings):
                 "JWKS_URL cannot be used here, because the stack signs its own tokens: set JWT_SECRET"
             )
         return self
+
+
+def further_metrics_port(worker: int) -> str:
+    """Return the name of the port on which the second worker, or a later one, shows its metrics."""
+    return f"METRICS_PORT_{worker}"
 
 
 def read() -> Configuration:

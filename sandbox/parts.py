@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from sandbox import postgres, temporal
-from sandbox.configuration import Configuration
+from sandbox.configuration import Configuration, further_metrics_port
 from sandbox.keys import Keys
 from sandbox.ports import HOST
 from sandbox.supervisor import Child, Probe
@@ -172,17 +173,9 @@ class Parts:
         # Reading its messages would take the longer the more there are.
         return self._child("mail", argv, port_probe(self.ports["MAIL_PORT"], self.ports["MAIL_HTTP_PORT"]))
 
-    def worker(self) -> Child:
-        """Return the worker; it answers on its metrics port once it is up."""
-        port = self.ports["METRICS_PORT"]
-        return Child(
-            name="worker",
-            argv=[sys.executable, "worker.py"],
-            ready=port_probe(port),
-            env={**self.environment(), "METRICS_PORT": str(port)},
-            cwd=ROOT,
-            grace=WORKER_GRACE,
-        )
+    def workers(self) -> list[Child]:
+        """Return the workers, who share the work."""
+        return [self._worker(number) for number in range(1, self.configuration.workers + 1)]
 
     def api(self) -> Child:
         """Return the API."""
@@ -192,6 +185,18 @@ class Parts:
         argv += ["--timeout-keep-alive", "75"]
         ready = http_probe(f"{self.api_url}/healthz", f"{self.api_url}/readyz")
         return Child(name="api", argv=argv, ready=ready, env=self.environment(), cwd=ROOT)
+
+    def _worker(self, number: int) -> Child:
+        """Return a worker; it answers on its metrics port once it is up."""
+        port = self.ports["METRICS_PORT" if number == 1 else further_metrics_port(number)]
+        return Child(
+            name="worker" if number == 1 else f"worker-{number}",
+            argv=[sys.executable, *shlex.split(self.configuration.worker_program)],
+            ready=port_probe(port),
+            env={**self.environment(), "METRICS_PORT": str(port)},
+            cwd=ROOT,
+            grace=WORKER_GRACE,
+        )
 
     def _child(self, name: str, argv: list[str], ready: Probe) -> Child:
         return Child(name=name, argv=argv, ready=ready, env=self._common(), cwd=ROOT)

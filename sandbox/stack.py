@@ -58,7 +58,8 @@ class Stack:
                 await stripe
                 catalogue = group.create_task(self._fill_catalogue())
                 await temporal
-                group.create_task(self._supervisor.start(self._parts.worker()))
+                for worker in self._parts.workers():
+                    group.create_task(self._supervisor.start(worker))
         except* SandboxError as failures:
             # They fall like dominoes: the first one has the reason.
             raise _first(failures) from None

@@ -1,6 +1,7 @@
 """A money step that dies, is lost, or runs beside itself is done exactly once (FAULTS K1, K2, S4)."""
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 from uuid import UUID
 
@@ -28,10 +29,11 @@ async def killed_at(boundary: int, step: MoneyStep, desk: Desk, booking_id: UUID
     return False, tripwire.crossed
 
 
+@pytest.mark.fault("K1")
 @pytest.mark.timeout(300)  # a booking of its own for every boundary, of which some steps have a dozen
 @each_step
 async def test_a_step_killed_at_any_boundary_is_finished_once_by_the_next_run(
-    desk: Desk, step: MoneyStep
+    desk: Desk, step: MoneyStep, record_property: Callable[[str, object], None]
 ) -> None:
     for boundary in count(1):
         booking_id = await step.prepare(desk)
@@ -42,8 +44,10 @@ async def test_a_step_killed_at_any_boundary_is_finished_once_by_the_next_run(
         if not died:
             break
     assert {"after a commit", "before the write", "after the write"} <= set(crossed)
+    record_property("injected", len(crossed))
 
 
+@pytest.mark.fault("S2", "S4")
 @each_step
 async def test_an_answer_lost_for_longer_than_keys_live_is_looked_up_not_repeated(
     desk: Desk, step: MoneyStep
@@ -57,6 +61,7 @@ async def test_an_answer_lost_for_longer_than_keys_live_is_looked_up_not_repeate
     assert await desk.picture(booking_id) == step.ends
 
 
+@pytest.mark.fault("S4")
 @each_step
 async def test_a_step_that_ran_already_changes_nothing_when_it_runs_again(
     desk: Desk, step: MoneyStep
@@ -68,6 +73,7 @@ async def test_a_step_that_ran_already_changes_nothing_when_it_runs_again(
     assert await desk.picture(booking_id) == step.ends
 
 
+@pytest.mark.fault("K2")
 @each_step
 async def test_a_step_that_runs_five_times_at_once_is_done_once(desk: Desk, step: MoneyStep) -> None:
     booking_id = await step.prepare(desk)

@@ -8,6 +8,7 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -61,7 +62,11 @@ PACE = Pace(
     patience=PATIENCE,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90 + 90 * ROUNDS)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.fault("K1", "P1", "T1"),
+    pytest.mark.timeout(90 + 90 * ROUNDS),
+]
 
 
 class Witness:
@@ -119,7 +124,9 @@ async def replaced(stack: Stack, name: str, pid: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_bookings_survive_the_killing_of_every_part(run_dir: Path) -> None:
+async def test_bookings_survive_the_killing_of_every_part(
+    run_dir: Path, record_property: Callable[[str, object], None]
+) -> None:
     chance = random.Random(SEED)  # noqa: S311 - chaos, not secrets
     print(f"to play this again: E2E_SEED={SEED} E2E_ROUNDS={ROUNDS}")  # noqa: T201 - pytest shows it
     witness = Witness()
@@ -134,6 +141,8 @@ async def test_bookings_survive_the_killing_of_every_part(run_dir: Path) -> None
             await nothing_is_left_open(stack, played)
     # A run in which nothing was hit would prove nothing.
     assert len(witness.struck) >= len(VICTIMS) * ROUNDS
+    record_property("injected", ROUNDS)
+    record_property("seed", SEED)
 
 
 async def nothing_is_left_open(stack: Stack, played: list[Played]) -> None:

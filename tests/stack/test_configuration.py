@@ -1,4 +1,5 @@
 import stat
+import sys
 from pathlib import Path
 
 import jwt
@@ -91,9 +92,33 @@ def test_policy_windows_pass_through_and_the_metrics_port_is_the_workers_alone(
     monkeypatch.setenv("PAYOUT_HOLD", "PT20S")
     monkeypatch.setenv("METRICS_PORT", "9464")
     told = parts(tmp_path)
-    assert told.worker().env["PAYOUT_HOLD"] == "PT20S"
+    (worker,) = told.workers()
+    assert worker.env["PAYOUT_HOLD"] == "PT20S"
     assert "METRICS_PORT" not in told.api().env
-    assert told.worker().env["METRICS_PORT"] == str(PORTS["METRICS_PORT"])
+    assert worker.env["METRICS_PORT"] == str(PORTS["METRICS_PORT"])
+
+
+def test_several_workers_share_the_work_each_with_a_metrics_port_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKERS", "3")
+    monkeypatch.setitem(PORTS, "METRICS_PORT_2", 9)
+    monkeypatch.setitem(PORTS, "METRICS_PORT_3", 10)
+    workers = parts(tmp_path).workers()
+    assert [worker.name for worker in workers] == ["worker", "worker-2", "worker-3"]
+    assert [worker.env["METRICS_PORT"] for worker in workers] == ["2", "9", "10"]
+
+
+def test_another_program_can_be_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_PROGRAM", "-m tests.another 'with arguments'")
+    (worker,) = parts(tmp_path).workers()
+    assert worker.argv == [sys.executable, "-m", "tests.another", "with arguments"]
+
+
+def test_a_stack_without_a_worker_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "0")
+    with pytest.raises(ConfigurationError, match=r"^WORKERS=0: [^\n]+$"):
+        configuration.read()
 
 
 def test_a_second_stack_on_the_same_directory_is_one_sentence(tmp_path: Path) -> None:
