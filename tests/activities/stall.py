@@ -8,6 +8,9 @@ from typing import Any, Final
 from uuid import UUID
 
 import httpx
+from sqlalchemy import func, select, update
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError
 
 from activities import invariants
 from activities.findings import Observation
@@ -16,8 +19,10 @@ from api.app import build_app
 from api.auth import Authenticator
 from api.dependencies import Dependencies
 from models.database import Database
+from models.keys import aftercare_id_for, workflow_id_for
+from models.records import StripeEvent
 from settings import PolicyDefaults
-from tests.activities.desk import Desk, Picture
+from tests.activities.desk import Desk, Picture, number
 from tests.api.calls import CONNECT_SECRETS, WEBHOOK_SECRETS, calling, settings, signed
 from tests.support.dev_server import dev_server
 from tests.support.scratch import scratch_database
@@ -64,7 +69,7 @@ class Stall:
 
     async def events(self) -> list[dict[str, Any]]:
         """Everything that Stripe has to tell, the first first."""
-        return sorted(await self.desk.control.objects("event"), key=lambda event: int(event["created"]))
+        return await self.desk.control.objects("event")
 
     async def deliver(self, event: dict[str, Any]) -> None:
         """As Stripe sends it now, however old it is: signed at this moment."""
@@ -73,6 +78,22 @@ class Stall:
         path = CONNECT if connect else PLATFORM
         answer = await self.api.post(path, content=body, headers={"Stripe-Signature": header})
         assert answer.status_code == 200, answer.text
+
+    async def rests(self, booking_id: UUID) -> bool:
+        """Let the relay deliver what is left; whether nothing is, and no workflow is at work on the booking."""
+        due = update(StripeEvent).where(StripeEvent.handled_at.is_(None)).values(next_attempt_at=func.now())
+        await self.database.run(lambda session: session.execute(due))
+        await self.desk.activities().relay.deliver_due()
+        left = await number(self.database, select(func.count()).where(StripeEvent.handled_at.is_(None)))
+        ids = (workflow_id_for(booking_id), aftercare_id_for(booking_id))
+        return not left and not [one for one in ids if await self._runs(one)]
+
+    async def _runs(self, workflow_id: str) -> bool:
+        try:
+            described = await self.desk.temporal.get_workflow_handle(workflow_id).describe()
+        except RPCError:
+            return False
+        return described.status is WorkflowExecutionStatus.RUNNING
 
 
 @asynccontextmanager
