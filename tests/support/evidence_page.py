@@ -87,7 +87,7 @@ def _chaos(run: Mapping[str, Any]) -> str:
     settled = f"settled {run['seconds_to_settle']:.0f} s after the last fault"
     facts = [
         f"{ended}; {run['violations']} violations of an invariant",
-        f"{settled}; an operator answered {run['operator']} times",
+        f"{settled}; whoever was on call: {_counts(run['operator'])}",
         f"injected: {_counts(run['injected'])}",
         f"ended as: {_counts(run['endings'])}",
     ]
