@@ -15,6 +15,8 @@ SERIALIZATION_FAILURE: Final = "40001"
 DEADLOCK: Final = "40P01"
 RETRIED: Final = frozenset({SERIALIZATION_FAILURE, DEADLOCK})
 ATTEMPTS: Final = 8
+POOL_TIMEOUT_SECONDS: Final = 10.0
+"""How long to wait for a connection: shorter than any attempt at a step, so that the step itself says why it failed."""
 
 
 class Database:
@@ -25,13 +27,14 @@ class Database:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
 
     @classmethod
-    def connect(cls, url: str, *, pool_size: int = 10) -> Self:
+    def connect(cls, url: str, *, pool_size: int = 10, pool_timeout: float = POOL_TIMEOUT_SECONDS) -> Self:
         """Open a pool that notices a restarted server before it hands out a connection."""
         return cls(
             create_async_engine(
                 url,
                 pool_size=pool_size,
                 max_overflow=pool_size,
+                pool_timeout=pool_timeout,
                 pool_pre_ping=True,
                 hide_parameters=True,  # an error that is logged must not quote a person's row
                 connect_args={
