@@ -195,7 +195,22 @@ def _documentation(codes: list[Code]) -> dict[str, Any]:
     }
     return {
         "description": " · ".join(f"`{code}`" for code in codes),
+        "headers": _headers(codes),
         "content": {
             PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}, "examples": examples}
         },
     }
+
+
+def _headers(codes: list[Code]) -> dict[str, Any]:
+    """What an answer with any of `codes` carries besides its body."""
+    headers = {}
+    if all(code in PATIENCE for code in codes):
+        headers["Retry-After"] = _header("integer", "When to try again, in seconds")
+    if Code.UNAUTHENTICATED in codes:
+        headers["WWW-Authenticate"] = _header("string", "How to sign in")
+    return headers
+
+
+def _header(kind: str, description: str) -> dict[str, Any]:
+    return {"required": True, "description": description, "schema": {"type": kind}}

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from activities.errors import StripeFailure
 from api.errors import Code, FieldError, Problem
+from api.methods import allowed
 from models.database import sqlstate
 
 log = structlog.get_logger()
@@ -57,10 +58,13 @@ def _field_error(error: dict[str, Any]) -> FieldError:
     return FieldError(field=field[:LONGEST_FIELD], message=message)
 
 
-async def _framework(_request: Request, error: Exception) -> Response:
+async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     code = BY_STATUS.get(error.status_code, Code.INVALID_REQUEST)
-    return Problem(code, headers=error.headers).response()
+    headers = dict(error.headers or {})
+    if code is Code.METHOD_NOT_ALLOWED:
+        headers["Allow"] = allowed(request.app.routes, request.url.path)
+    return Problem(code, headers=headers).response()
 
 
 async def _stripe(_request: Request, error: Exception) -> Response:

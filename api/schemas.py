@@ -1,11 +1,20 @@
 """Bookings, as the API takes and shows them (DESIGN section 7). Amounts are integer minor units."""
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from api.text import Line, Prose
 from models.policy import PaymentPlan
@@ -18,6 +27,17 @@ LARGEST_AMOUNT: Final = 99_999_999
 EXAMPLE_ID: Final = "6c7f2a3e-2f43-5d0c-9a39-5f8f0c0f9d11"
 
 
+WRITTEN_OUT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+"""RFC 3339; whether there is an offset is asked next, with an answer of its own."""
+
+
+def _written_out(moment: Any) -> Any:
+    """Numbers would be taken for seconds since 1970, which nobody means who writes one here."""
+    if not isinstance(moment, datetime) and not WRITTEN_OUT.fullmatch(str(moment)):
+        raise ValueError("not an instant such as 2026-12-01T10:00:00+01:00")
+    return moment
+
+
 def _to_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -25,7 +45,7 @@ def _to_utc(moment: datetime) -> datetime:
         raise ValueError("the instant lies outside the calendar") from None
 
 
-Utc = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+Utc = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_to_utc)]
 """An instant with any offset, kept in UTC."""
 
 Amount = Annotated[int, Field(strict=True, gt=0, le=LARGEST_AMOUNT, description="Minor units")]

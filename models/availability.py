@@ -22,9 +22,9 @@ class OpeningHours(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weekday: int = Field(ge=0, le=6, description="0 is Monday")
-    opens_minute: int = Field(ge=0, lt=MINUTES_PER_DAY)
-    closes_minute: int = Field(gt=0, le=MINUTES_PER_DAY)
+    weekday: int = Field(strict=True, ge=0, le=6, description="0 is Monday")
+    opens_minute: int = Field(strict=True, ge=0, lt=MINUTES_PER_DAY)
+    closes_minute: int = Field(strict=True, gt=0, le=MINUTES_PER_DAY)
 
     @model_validator(mode="after")
     def _opens_first(self) -> Self:
