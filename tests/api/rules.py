@@ -24,6 +24,9 @@ class Who(StrEnum):
 IN: Final = "in"
 """Past the door: whatever is answered then, it is not about who asks."""
 
+TOKENS: Final = "GENERATED_TOKENS"
+"""A JSON object in the environment of whoever calls by these rules: who, and their token."""
+
 ANYONE = "in in in in in in"
 CLIENTS_OWN = "401 in 404 403 403 403"
 PROVIDERS_OWN = "401 403 403 in 403 403"

@@ -52,6 +52,7 @@ async def started(environment: None) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.mark.fault("T2")
 @pytest.mark.usefixtures("database")
 async def test_it_starts_and_takes_webhooks_while_temporal_is_away(
     started: httpx.AsyncClient, database: Database

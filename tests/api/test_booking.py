@@ -87,6 +87,7 @@ async def test_what_the_client_wrote_is_for_its_provider_to_read(api: httpx.Asyn
         assert seen["notes"] == "I bring my own piano."
 
 
+@pytest.mark.fault("A3")
 async def test_history_holds_no_secret_and_no_person(
     api: httpx.AsyncClient, shop: Shop, temporal: Client
 ) -> None:
@@ -104,6 +105,7 @@ async def test_history_holds_no_secret_and_no_person(
     )
 
 
+@pytest.mark.fault("A3")
 async def test_logs_hold_no_secret_and_no_person(
     api: httpx.AsyncClient, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:

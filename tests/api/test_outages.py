@@ -50,6 +50,7 @@ NEVER_LEFT: list[tuple[str, Callable[[Shop], Headers], Json]] = [
 """Decisions that are about a moment: without an answer, nothing was promised."""
 
 
+@pytest.mark.fault("T2")
 async def test_without_temporal_no_booking_is_promised(deps: Dependencies, shop: Shop, away: Client) -> None:
     async with on(deps, away) as api:
         answer = await book(api, shop)
@@ -57,6 +58,7 @@ async def test_without_temporal_no_booking_is_promised(deps: Dependencies, shop:
     assert answer.headers["Retry-After"]
 
 
+@pytest.mark.fault("T2")
 @pytest.mark.usefixtures("running_worker")
 async def test_the_same_request_succeeds_when_temporal_is_back(
     deps: Dependencies, shop: Shop, away: Client, api: httpx.AsyncClient
@@ -68,6 +70,7 @@ async def test_the_same_request_succeeds_when_temporal_is_back(
     assert (answer.status_code, answer.json()["id"]) == (201, str(booking_id_for(shop.client_id, key)))
 
 
+@pytest.mark.fault("T2")
 @pytest.mark.usefixtures("running_worker")
 async def test_without_temporal_bookings_can_still_be_read(
     deps: Dependencies, shop: Shop, away: Client, api: httpx.AsyncClient
@@ -207,6 +210,7 @@ async def test_a_class_is_closed_as_soon_as_a_worker_is_there(
     assert told.workflow_type == "Class"
 
 
+@pytest.mark.fault("T2")
 async def test_without_temporal_no_class_is_closed(
     deps: Dependencies, shop: Shop, away: Client, database: Database
 ) -> None:

@@ -1,20 +1,14 @@
 """Whatever goes wrong looks the same, says why, and tells nothing it should not."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from hypothesis import HealthCheck, given
-from hypothesis import settings as limits
-from hypothesis import strategies as st
 
 from api.app import _assemble
 from api.errors import KINDS, Code, documented
-from api.limits import MAX_BODY_BYTES
 from tests.api.calls import as_client, as_ops, bearer, calling, code, problem, soon
 from tests.support.shop import Shop
 
@@ -30,9 +24,15 @@ async def test_an_unknown_address_is_a_problem(api: httpx.AsyncClient) -> None:
 
 
 async def test_an_unknown_method_is_a_problem(api: httpx.AsyncClient) -> None:
-    answer = await api.put("/api/bookings")
-    assert code(answer) == "method_not_allowed"
-    assert answer.headers["Allow"]
+    for path, allowed in (
+        ("/api/bookings", "GET, POST"),
+        (f"/api/services/{uuid4()}", "GET, PATCH"),
+        ("/api/bookings/confirm", "POST"),
+        ("/docs", "GET, HEAD"),
+    ):
+        answer = await api.put(path)
+        assert code(answer) == "method_not_allowed"
+        assert answer.headers["Allow"] == allowed
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,9 @@ INVALID: list[dict[str, Any]] = [
     {"service_id": str(uuid4())},
     {"service_id": str(uuid4()), "starts_at": "2026-12-01T10:00:00"},
     {"service_id": str(uuid4()), "starts_at": "yesterday"},
+    {"service_id": str(uuid4()), "starts_at": 1_800_000_000},
+    {"service_id": str(uuid4()), "starts_at": "1800000000"},
+    {"service_id": str(uuid4()), "starts_at": "2026-12-01"},
     {"service_id": str(uuid4()), "starts_at": "0001-01-01T00:00:00+14:00"},
     {"service_id": str(uuid4()), "starts_at": "9999-12-31T23:59:59-14:00"},
     {"service_id": str(uuid4()), "starts_at": soon(), "surprise": 1},
@@ -121,147 +124,3 @@ async def test_a_bug_is_answered_and_logged(capsys: pytest.CaptureFixture[str]) 
     assert code(answer) == "unavailable"
     assert "ZeroDivisionError" not in answer.text
     assert "ZeroDivisionError" in capsys.readouterr().out
-
-
-# --- bodies --------------------------------------------------------------------------------------
-
-
-async def chunks(count: int, size: int = 64 * 1024) -> AsyncIterator[bytes]:
-    for _ in range(count):
-        yield b"x" * size
-
-
-ANYWHERE = [
-    ("POST", "/api/webhooks/stripe"),
-    ("POST", "/api/bookings"),
-    ("GET", "/api/services"),
-    ("POST", "/nowhere"),
-    ("GET", "/healthz"),
-]
-
-
-@pytest.mark.parametrize(("method", "path"), ANYWHERE)
-async def test_a_large_body_is_refused_everywhere(api: httpx.AsyncClient, method: str, path: str) -> None:
-    answer = await api.request(method, path, content=b"x" * (MAX_BODY_BYTES + 1))
-    assert code(answer) == "body_too_large"
-
-
-@pytest.mark.parametrize(("method", "path"), ANYWHERE)
-async def test_a_body_without_a_length_is_counted(api: httpx.AsyncClient, method: str, path: str) -> None:
-    answer = await api.request(method, path, content=chunks(17))
-    assert code(answer) == "body_too_large"
-
-
-async def test_a_body_of_just_the_cap_passes(api: httpx.AsyncClient) -> None:
-    answer = await api.post("/api/webhooks/stripe", content=b"x" * MAX_BODY_BYTES)
-    assert code(answer) == "invalid_signature"
-
-
-async def test_an_announced_body_is_not_even_read(app: FastAPI) -> None:
-    sent, asked = await _serve(app, [(b"content-length", b"99999999999999999999999999")], endless=True)
-    assert (sent[0]["status"], asked) == (413, 0)
-
-
-async def test_an_endless_body_is_let_go_at_the_cap(app: FastAPI) -> None:
-    sent, asked = await _serve(app, [(b"transfer-encoding", b"chunked")], endless=True)
-    assert sent[0]["status"] == 413
-    assert (b"connection", b"close") in sent[0]["headers"]
-    assert asked == MAX_BODY_BYTES // (64 * 1024) + 1
-
-
-async def test_a_caller_that_hangs_up_is_let_go(app: FastAPI) -> None:
-    sent, asked = await _serve(app, [], endless=False)
-    assert (sent, asked) == ([], 1)
-
-
-async def _serve(
-    app: FastAPI, headers: list[tuple[bytes, bytes]], *, endless: bool
-) -> tuple[list[dict[str, Any]], int]:
-    """What the application sends, and how often it asks for more, when the body never ends or breaks off."""
-    sent: list[dict[str, Any]] = []
-    asked = 0
-
-    async def receive() -> dict[str, Any]:
-        nonlocal asked
-        asked += 1
-        if not endless:
-            return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": b"x" * 64 * 1024, "more_body": True}
-
-    async def send(message: Any) -> None:
-        sent.append(dict(message))
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": "/api/webhooks/stripe",
-        "raw_path": b"/api/webhooks/stripe",
-        "query_string": b"",
-        "root_path": "",
-        "scheme": "http",
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 2),
-    }
-    await app(scope, receive, send)
-    return sent, asked
-
-
-# --- anything at all -----------------------------------------------------------------------------
-
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-bodies = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(
-        (
-            *("service_id", "starts_at", "name", "policy", "amount", "currency", "step", "reason", "email"),
-            *("session_id", "capacity", "who", "action", "until", "payout_schedule", "object_id"),
-        ),
-        anything,
-    ),
-)
-ACTIONS = [
-    *("approve", "reject", "complete", "no-show", "cancel", "reschedule"),
-    *("object", "refund", "hold", "resolve"),
-]
-POSTED = [
-    *("/api/bookings", "/api/services", "/api/providers", "/api/bookings/confirm", "/api/sessions"),
-    *(f"/api/bookings/{uuid4()}/{action}" for action in ACTIONS),
-    *(f"/api/sessions/{uuid4()}/{action}" for action in ("cancel", "complete")),
-]
-
-
-@limits(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    body=bodies | anything,
-    path=st.sampled_from(POSTED),
-    role=st.sampled_from(["client", "provider", "ops"]),
-)
-async def test_nothing_that_is_sent_breaks_anything(
-    api: httpx.AsyncClient, body: Any, path: str, role: str
-) -> None:
-    found = problem(await api.post(path, json=body, headers=bearer(role, "fuzz")))
-    assert found["status"] < 500
-
-
-@limits(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    query=st.dictionaries(
-        st.sampled_from(["status", "from", "to", "cursor", "limit", "provider_id", "booking_id", "resolved"]),
-        st.text(),
-    )
-)
-async def test_nothing_that_is_asked_breaks_anything(api: httpx.AsyncClient, query: dict[str, str]) -> None:
-    asked = (
-        *("/api/bookings", "/api/services", f"/api/services/{uuid4()}/availability"),
-        *("/api/ops/findings", "/api/metrics/summary"),
-    )
-    for path in asked:
-        answer = await api.get(path, params=query, headers=as_ops())
-        assert answer.status_code < 500, answer.text
