@@ -142,14 +142,12 @@ class RealSaga(Saga):
         history = await self.handle.fetch_history()
         first = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
         task = next(event.event_id for event in history.events if event.event_type == first)
-        started = history.events[0].workflow_execution_started_event_attributes
+        run_id = (await self.handle.describe()).run_id
         client = self.env.client
         answer = await client.workflow_service.reset_workflow_execution(
             ResetWorkflowExecutionRequest(
                 namespace=client.namespace,
-                workflow_execution=WorkflowExecution(
-                    workflow_id=self.handle.id, run_id=started.original_execution_run_id
-                ),
+                workflow_execution=WorkflowExecution(workflow_id=self.handle.id, run_id=run_id),
                 reason="an operator resets",
                 workflow_task_finish_event_id=task,
                 request_id=str(uuid4()),
