@@ -117,7 +117,7 @@ async def attempt(url: str, directory: Path, plan: Plan) -> Outcome:
         *(COMMAND, "--config-file", str(config), "run", f"{url}/openapi.json", "--checks", "all"),
         *("--seed", str(plan.seed), "--include-path-regex", plan.only),
         *("--report-json-path", str(report), "--no-color"),
-        cwd=ROOT,
+        cwd=directory,
         env={
             **os.environ,
             TOKENS: json.dumps(plan.tokens),
