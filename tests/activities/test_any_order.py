@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -22,7 +22,7 @@ from models.states import BookingStatus
 from tests.activities.desk import Picture, number
 from tests.activities.money_steps import HALF, PAY_OUT, SHARE
 from tests.activities.stall import Stall
-from tests.support.properties import examples
+from tests.support.properties import costly, examples
 from tests.workflows.real import RealSaga, until
 
 Event = dict[str, Any]
@@ -249,7 +249,7 @@ async def test_one_event_is_one_row_however_often_it_comes_at_once(stall: Stall,
 
 @pytest.mark.fault("M5")
 @pytest.mark.timeout(60 + 20 * LIVES)
-@settings(max_examples=LIVES)
+@costly(LIVES)
 @given(turn=st.sampled_from(TURNS), chance=st.randoms())
 async def test_any_order_and_any_repetition_of_the_same_webhooks_end_the_same(
     busy_stall: Stall, in_order: Mapping[str, Ended], turn: Turn, chance: Random

@@ -9,7 +9,7 @@ import os
 from typing import Final
 
 import pytest
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import Phase, is_hypothesis_test, settings
 
 CI: Final = "ci"
 NIGHTLY: Final = "nightly"
@@ -23,6 +23,14 @@ def examples(variable: str, usual: int, nightly: int) -> int:
     """How many examples: what the environment says, else what suits the profile."""
     thorough = settings.get_current_profile_name() == NIGHTLY
     return int(os.environ.get(variable) or (nightly if thorough else usual))
+
+
+def costly(count: int) -> settings:
+    """For properties that play bookings on the real parts: what fails is shown as it was found.
+
+    Making it smaller would play hundreds more of them.
+    """
+    return settings(max_examples=count, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
