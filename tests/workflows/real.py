@@ -49,6 +49,24 @@ async def until(look: Callable[[], Awaitable[T]]) -> T:
     return seen
 
 
+async def reset(client: Client, handle: WorkflowHandle[Any, Any]) -> str:
+    """Reset a run to its first task; answers with the new run."""
+    history = await handle.fetch_history()
+    first = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    task = next(event.event_id for event in history.events if event.event_type == first)
+    run_id = (await handle.describe()).run_id
+    answer = await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=run_id),
+            reason="an operator resets",
+            workflow_task_finish_event_id=task,
+            request_id=str(uuid4()),
+        )
+    )
+    return answer.run_id
+
+
 @dataclass(frozen=True)
 class Money:
     """What Stripe itself says, in minor units; transfers one by one."""
@@ -57,6 +75,7 @@ class Money:
     captured: int
     refunded: int
     transfers: tuple[int, ...]
+    reversed: int = 0
 
 
 @dataclass
@@ -109,16 +128,16 @@ class RealSaga(Saga):
 
         return await self.shop.database.run(work)
 
-    async def confirmed(self) -> None:
+    async def confirmed(self, card: str = "pm_card_visa") -> None:
         """Opened, paid, told, confirmed."""
         await self.opened()
-        await self.pays()
+        await self.pays(card)
         await self.stripe_says()
         assert (await self.confirm()).status is BookingStatus.CONFIRMED
 
-    async def held(self) -> None:
+    async def held(self, card: str = "pm_card_visa") -> None:
         """Completed; the payout waits."""
-        await self.confirmed()
+        await self.confirmed(card)
         await self.passes_until((await self.shop.session_of(self.booking_id)).starts_at)
         assert (await self.complete()).status is BookingStatus.COMPLETED
 
@@ -135,25 +154,13 @@ class RealSaga(Saga):
             captured=intent.amount_received,
             refunded=charge.amount_refunded if charge else 0,
             transfers=tuple(transfer.amount for transfer in transfers.data),
+            reversed=sum(transfer.amount_reversed for transfer in transfers.data),
         )
 
     async def reset(self) -> "RealSaga":
         """To the first task, as an operator does in the UI: every activity runs again."""
-        history = await self.handle.fetch_history()
-        first = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-        task = next(event.event_id for event in history.events if event.event_type == first)
-        run_id = (await self.handle.describe()).run_id
-        client = self.env.client
-        answer = await client.workflow_service.reset_workflow_execution(
-            ResetWorkflowExecutionRequest(
-                namespace=client.namespace,
-                workflow_execution=WorkflowExecution(workflow_id=self.handle.id, run_id=run_id),
-                reason="an operator resets",
-                workflow_task_finish_event_id=task,
-                request_id=str(uuid4()),
-            )
-        )
-        handle = client.get_workflow_handle(self.handle.id, run_id=answer.run_id, result_type=Ended)
+        run_id = await reset(self.env.client, self.handle)
+        handle = self.env.client.get_workflow_handle(self.handle.id, run_id=run_id, result_type=Ended)
         return RealSaga(self.env, handle, self.shop, self.sdk, self.booking_id)
 
     # --- after its end ------------------------------------------------------------------------
@@ -205,6 +212,14 @@ class RealCare(Talk):
     """What becomes of a real booking's money after its end."""
 
     handle: WorkflowHandle[Any, Aftermath]
+
+    async def reset(self) -> "RealCare":
+        """To the first task, as an operator does in the UI."""
+        run_id = await reset(self.env.client, self.handle)
+        client = self.env.client
+        return RealCare(
+            self.env, client.get_workflow_handle(self.handle.id, run_id=run_id, result_type=Aftermath)
+        )
 
     async def ends(self) -> Aftermath:
         async with asyncio.timeout(SOON_SECONDS):
