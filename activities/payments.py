@@ -64,9 +64,9 @@ class PaymentActivities(PaymentSteps):
         """Record what Stripe says now; a payment that is not ours to take never confirms."""
         rows = await self._keeping.rows(step.booking_id)
         refused = await self._reading.read(rows, change(step.booking_id, step.at))
-        return await self._state(
-            step.booking_id, payment_refused=refused and rows.policy.strict_payment_failure
-        )
+        # A kept card that is refused on its day may be repaired, however strict the policy is before that.
+        final = rows.policy.strict_payment_failure and rows.booking.status is BookingStatus.PENDING
+        return await self._state(step.booking_id, payment_refused=refused and final)
 
     @activity.defn
     async def close_payment(self, step: Do) -> BookingState:

@@ -44,7 +44,8 @@ class Purse(Rows):
 
     def read_payment(self, step: Do) -> BookingState:
         self._record(step.at)
-        refused = self.policy.strict_payment_failure and self.card_refused
+        unpaid = self.intent == "requires_payment_method"
+        refused = self.policy.strict_payment_failure and self.card_refused and unpaid
         # Only this answer says so; it is not stored.
         return self.booking.model_copy(update={"payment_refused": refused})
 

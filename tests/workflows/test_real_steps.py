@@ -125,6 +125,28 @@ async def test_a_strict_policy_takes_the_first_refusal_for_an_answer(
     await saga.settled(captured=0)
 
 
+async def test_a_kept_card_that_is_refused_can_be_repaired_however_strict_the_policy(
+    market: Market, database: Database, hasty_gateway: StripeGateway
+) -> None:
+    shop = await open_shop(database, hasty_gateway, policy={"strict_payment_failure": True})
+    saga = await market.start(shop, timedelta(days=30))
+    await saga.confirmed("pm_card_chargeCustomerFail")
+    authorize_at = (await shop.payment(saga.booking_id)).authorize_at
+    assert authorize_at is not None
+    await saga.passes_until(authorize_at)
+
+    async def refused() -> bool:
+        return (await shop.payment(saga.booking_id)).fix_by is not None
+
+    await until(refused)
+    await saga.stripe_says("payment_intent.payment_failed")
+    await saga.quiet()
+    await saga.pays()
+    assert (await saga.confirm()).status is BookingStatus.CONFIRMED
+    await saga.ends()
+    await saga.settled(captured=12_000, transfers=(9600,))
+
+
 async def test_three_d_secure_at_the_last_minute_gets_its_extension_and_wins(
     market: Market, shop: Shop, control: Control
 ) -> None:
