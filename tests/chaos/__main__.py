@@ -1,6 +1,7 @@
 """`make chaos`: everything that can break breaks while bookings are under way, then every cent is looked for.
 
-`BOOKINGS`, `MINUTES`, `SEED` and `JSON` (a file for the numbers) come from the environment or as flags.
+`BOOKINGS`, `MINUTES`, `SEED` and `JSON` (a file for the numbers) come from the environment or as flags. With
+`--unguarded` the workers send without keys and look nothing up: such a run has to fail.
 """
 
 import argparse
@@ -39,6 +40,7 @@ def options() -> argparse.Namespace:
     told.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES") or 5))
     told.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or _any_seed()))
     told.add_argument("--json", type=Path, default=os.environ.get("JSON") or None)
+    told.add_argument("--unguarded", action="store_true", help="without keys and look-ups: has to fail")
     return told.parse_args()
 
 
@@ -46,7 +48,14 @@ def _any_seed() -> int:
     return random.SystemRandom().randrange(1, 10**6)
 
 
-def chaos(plan: Plan, console: Console, into: Path | None) -> None:
+def unguarded(orders: Path) -> dict[str, str]:
+    """What tells a stack to run workers without their guards."""
+    orders.mkdir()
+    program = "-m tests.e2e.mortal_worker"
+    return {"WORKER_PROGRAM": program, "CHAOS_KILL": str(orders), "CHAOS_UNGUARDED": "1"}
+
+
+def chaos(plan: Plan, console: Console, into: Path | None, *, guarded: bool = True) -> None:
     """Play a plan, show what came of it.
 
     Raises:
@@ -62,7 +71,8 @@ def chaos(plan: Plan, console: Console, into: Path | None) -> None:
 
     console.print(f"Seed {plan.seed}. To play this again: {plan.replay}", soft_wrap=True, highlight=False)
     with temporary_run_dir() as run_dir:
-        outcome: Outcome = asyncio.run(play(plan, run_dir, say))
+        environment = {} if guarded else unguarded(run_dir.with_name("orders"))
+        outcome: Outcome = asyncio.run(play(plan, run_dir, say, environment=environment))
         show(console, outcome)
         if into:
             into.write_text(json.dumps(as_json(outcome), indent=2))
@@ -78,7 +88,7 @@ def main() -> None:
         console.width = FILE_WIDTH
     plan = draw(told.seed, told.bookings, told.minutes)
     try:
-        chaos(plan, console, told.json)
+        chaos(plan, console, told.json, guarded=not told.unguarded)
     except SandboxError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -171,7 +171,7 @@ class Disasters:
             "action": disaster.kind.word,
             "match": {"method": method, "path": path, "key": key},
             "times": disaster.times,
-            "acted": disaster.pick < 0.5,
+            "acted": disaster.acted,
         }
         if disaster.kind is not Kind.RATE_LIMIT:
             asked["seconds"] = SLOWNESS
@@ -216,10 +216,10 @@ class Disasters:
 
     async def _anyone(self, pick: float) -> WorkflowExecution | None:
         query = "WorkflowType = 'Booking' AND ExecutionStatus = 'Running'"
-        running = sorted([(found.id, found.run_id) async for found in self._temporal.list_workflows(query)])
-        if not running:
+        found = [(one.start_time, one.id, one.run_id) async for one in self._temporal.list_workflows(query)]
+        if not found:
             return None
-        workflow_id, run_id = running[int(pick * len(running))]
+        _, workflow_id, run_id = sorted(found)[int(pick * len(found))]
         return WorkflowExecution(workflow_id=workflow_id, run_id=run_id)
 
     async def _terminate(self, disaster: Disaster) -> int:

@@ -106,6 +106,9 @@ class OnCall:
             if status == "AWAITING_APPROVAL" or (status == "CONFIRMED" and starts_at > _soon()):
                 await self._ops.cancel(booking_id)
                 self._did("cancelled for somebody", booking_id)
+            elif status == "CONFIRMED" and starts_at < datetime.now(UTC):
+                await self._ops.complete(booking_id)
+                self._did("completed for somebody", booking_id)
             elif payout and payout["status"] in ("BLOCKED", "PROCESSING"):
                 await self._put_in_order(booking["provider_id"])
             elif payout and payout["due_at"] and datetime.fromisoformat(payout["due_at"]) > _soon():

@@ -16,6 +16,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "seed": plan.seed,
         "bookings": len(evidence.rows),
         "minutes": plan.minutes,
+        "workers": plan.workers,
         "replay": plan.replay,
         "injected": {kind.value: count for kind, count in sorted(evidence.injected.items())},
         "endings": dict(sorted(evidence.endings.items())),

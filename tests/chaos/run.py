@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +19,25 @@ from tests.chaos.on_call import OnCall
 from tests.chaos.plan import Plan
 from tests.chaos.verdict import Evidence, judge
 from tests.chaos.witness import Witness, witness
-from tests.e2e.stacks import Stack, running
+from tests.e2e.stacks import running
 
 SLA: Final = 180.0
 """Seconds from the moment in which everything is lifted until every booking is over."""
 
-PEOPLE_STAY: Final = 75.0
+PEOPLE_STAY: Final = 60.0
 """Seconds of them in which people may still say what they have to say."""
 
-RECONCILES_EVERY: Final = 30.0
+RECONCILES_EVERY: Final = 15.0
 TIDIES_EVERY: Final = 8.0
 AWAY: Final = (OSError, RPCError, SQLAlchemyError, TimeoutError)
 """What a look meets when a part is not back yet."""
 
 Say = Callable[[str], None]
+Afterwards = Callable[[Witness], Awaitable[None]]
+
+
+async def _nothing(_: Witness) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -49,23 +54,31 @@ class Outcome:
         return judge(self.plan, self.evidence)
 
 
-async def play(plan: Plan, run_dir: Path, say: Say) -> Outcome:
-    """Play a plan on a stack of its own in `run_dir`."""
-    async with running(run_dir) as stack, phones(stack.outside) as lines:
+async def play(
+    plan: Plan,
+    run_dir: Path,
+    say: Say,
+    *,
+    then: Afterwards = _nothing,
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Play a plan on a stack of its own in `run_dir`, and `then` something while the stack is still there."""
+    told = {"WORKERS": str(plan.workers), **(environment or {})}
+    async with running(run_dir, **told) as stack, phones(stack.outside) as lines:
         temporal = await Client.connect(stack.described.temporal_address)
         crowd = Crowd(stack.outside, lines, say)
         lever = Lever(lines.http, str(stack.described.stripe_control_url))
         on_call = OnCall(crowd.ops, temporal, lever, say)
         async with witness(stack.outside, temporal) as saw:
-            return await _Run(
-                plan, stack, crowd, on_call, saw, Disasters(stack, lever, temporal, crowd, say)
-            ).play()
+            disasters = Disasters(stack, lever, temporal, crowd, say)
+            outcome = await _Run(plan, crowd, on_call, saw, disasters).play()
+            await then(saw)
+            return outcome
 
 
 @dataclass(frozen=True)
 class _Run:
     plan: Plan
-    stack: Stack
     crowd: Crowd
     on_call: OnCall
     saw: Witness

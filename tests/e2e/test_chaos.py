@@ -6,18 +6,16 @@ This is a short run. `make chaos` is the long one, and what a failure prints pla
 import os
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from temporalio.client import Client
 
-from sandbox.person import has_payout
+from sandbox.demo.stage import CURRENCY
 from tests.chaos.plan import draw
 from tests.chaos.report import as_json
 from tests.chaos.run import play
-from tests.chaos.witness import witness
-from tests.e2e.stacks import MEMORABLE, Stack
+from tests.chaos.witness import Witness
+from tests.e2e.stacks import MEMORABLE
 
 BOOKINGS = 20
 MINUTES = 0.5
@@ -25,16 +23,14 @@ SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 10**6))
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(480)]
 
-Record = Callable[[str, object], None]
-
 
 @pytest.mark.fault("X1")
 async def test_nothing_is_lost_and_nothing_paid_twice_whatever_breaks(
-    run_dir: Path, record_property: Record
+    run_dir: Path, record_property: Callable[[str, object], None]
 ) -> None:
     plan = draw(SEED, BOOKINGS, MINUTES)
     print(f"to play this again: {plan.replay}")  # noqa: T201 - pytest shows it
-    outcome = await play(plan, run_dir, print)
+    outcome = await play(plan, run_dir, print, then=a_second_transfer_would_be_seen)
     record_property("seed", plan.seed)
     record_property("injected", sum(outcome.evidence.injected.values()))
     print(as_json(outcome))  # noqa: T201 - pytest shows it
@@ -43,28 +39,22 @@ async def test_nothing_is_lost_and_nothing_paid_twice_whatever_breaks(
     assert outcome.wrong == [], plan.replay
 
 
-@pytest.mark.fault("N1")
-async def test_a_second_transfer_made_behind_our_back_would_be_seen(stack: Stack) -> None:
-    """The same look at a stack on which the worst has happened: without it, the verdict proves nothing."""
-    client, everybody = stack.outside.client, stack.outside
-    now = datetime.now(UTC).replace(microsecond=0)
-    booking = await client.book(stack.described.services["private_lesson"], now)
-    await client.pay(booking["id"])
-    await everybody.ops.until(booking["id"], lambda it: it["status"] == "CONFIRMED", "its confirmation")
-    await client.complete(booking["id"])
-    paid = await everybody.ops.until(booking["id"], has_payout("PAID"), "the payout")
-    first = await everybody.stripe.v1.transfers.retrieve_async(paid["payout"]["transfer_id"])
-    temporal = await Client.connect(stack.described.temporal_address)
-    async with witness(everybody, temporal) as saw:
-        assert await saw.violations() == ()
-        second = await everybody.stripe.v1.transfers.create_async(
-            {
-                "amount": 100,
-                "currency": first.currency,
-                "destination": str(first.destination),
-                "transfer_group": f"booking_{booking['id']}",
-            }
-        )
-        seen = await saw.violations()
-    assert f"booking {booking['id']}: 2 transfers stand at Stripe" in seen
+async def a_second_transfer_would_be_seen(saw: Witness) -> None:
+    """Without this, a verdict that looks away would pass as well: the worst is done behind the product's back."""
+    paid = next(row.id for row in await saw.rows() if row.payout == "PAID")
+    booking = await saw.everybody.ops.see(paid)
+    transfers = saw.everybody.stripe.v1.transfers
+    first = await transfers.retrieve_async(booking["payout"]["transfer_id"])
+    assert saw.everybody.control is not None
+    await saw.everybody.control.post("/balance", amount=10_000_000, currency=CURRENCY)
+    second = await transfers.create_async(
+        {
+            "amount": 100,
+            "currency": CURRENCY,
+            "destination": str(first.destination),
+            "transfer_group": f"booking_{paid}",
+        }
+    )
+    seen = await saw.violations()
+    assert f"booking {paid}: 2 transfers stand at Stripe" in seen
     assert f"Stripe has -100 of transfer {second.id}, the ledger 0" in seen
