@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 export RUN_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo chaos token test check format lock migrate clean
+.PHONY: help up demo chaos token test check format lock advisory migrate clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ format: $(INSTALLED) ## format and fix what can be fixed
 lock: ## compile requirements.lock from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		--group sandbox --group dev pyproject.toml -o requirements.lock
+
+advisory: $(INSTALLED) ## look for known vulnerabilities in what requirements.lock pins
+	@$(BIN)/python -m sandbox.dependency_audit
 
 migrate: $(INSTALLED) ## bring the database at DATABASE_URL up to date
 	@$(BIN)/python ops.py migrate
