@@ -14,7 +14,7 @@ from sandbox.asking import Api, Json
 from sandbox.client import Outside
 from sandbox.demo.scenario import Scenario
 from sandbox.demo.stage import Pace, Stage
-from sandbox.person import Person
+from sandbox.person import Condition, Person
 from tests.chaos.plan import CLIENTS, HURRY_BELOW, Arrival, Plan, stories
 from tests.e2e.stacks import PATIENCE
 
@@ -75,6 +75,13 @@ class Phones(Api):
         return first
 
 
+class Patient(Person):
+    """Somebody who also waits that long for a slot to become one that can be paid."""
+
+    async def until(self, booking_id: str, condition: Condition, what: str, within: float = PATIENCE) -> Json:
+        return await super().until(booking_id, condition, what, within)
+
+
 @dataclass(frozen=True)
 class Told:
     """How a story went for whoever played it; a world that changed is no fault of the booking's."""
@@ -101,7 +108,7 @@ class Crowd:
         token = self._everybody.issuer.token(
             "client", f"chaos-{number}", name=f"Client {number}", email=f"client-{number}@sandbox.example"
         )
-        return Person(self.phones, self._everybody.client.browser, token)
+        return Patient(self.phones, self._everybody.client.browser, token)
 
     async def play(self, plan: Plan, began: float) -> None:
         """Play all stories, each from its moment on."""

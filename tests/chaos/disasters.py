@@ -83,14 +83,14 @@ class Disasters:
         try:
             async with asyncio.TaskGroup() as group:
                 for disaster in plan.disasters:
-                    group.create_task(self._happen(disaster, began))
+                    group.create_task(self._happen(disaster, began, began + plan.seconds))
                 await asyncio.sleep(began + plan.seconds - time.monotonic())
         finally:
             await self._lift()
 
-    async def _happen(self, disaster: Disaster, began: float) -> None:
+    async def _happen(self, disaster: Disaster, began: float, ends: float) -> None:
         await asyncio.sleep(began + disaster.at - time.monotonic())
-        deadline = time.monotonic() + TRY_FOR
+        deadline = min(time.monotonic() + TRY_FOR, ends)
         while True:
             under_way = len(self._crowd.under_way)
             with suppress(*MISSED):
@@ -167,14 +167,12 @@ class Disasters:
     async def _break_stripe(self, disaster: Disaster) -> int:
         """A fault that nobody met in its time did not happen."""
         method, path, key = disaster.target
-        asked = {
-            "action": disaster.kind.word,
-            "match": {"method": method, "path": path, "key": key},
-            "times": disaster.times,
-            "acted": disaster.acted,
-        }
-        if disaster.kind is not Kind.RATE_LIMIT:
+        asked: Json = {"action": disaster.kind.word, "acted": disaster.acted}
+        if disaster.kind is Kind.REFUSED:
+            asked |= {"action": "fail_before", "status": 400}
+        elif disaster.kind is not Kind.RATE_LIMIT:
             asked["seconds"] = SLOWNESS
+        asked |= {"match": {"method": method, "path": path, "key": key}, "times": disaster.times}
         fault = await self._lever.post("/faults", **asked)
         until = time.monotonic() + disaster.lasts
         while time.monotonic() < until:

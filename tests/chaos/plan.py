@@ -49,6 +49,7 @@ class Kind(StrEnum):
     RESET_AFTER = "Stripe: reset_after"
     MALFORMED = "Stripe: malformed"
     CACHED_500 = "Stripe: cached_500"
+    REFUSED = "Stripe refuses for good"
     KEYS_FORGOTTEN = "Stripe forgets its keys"
     WEBHOOKS_DROP = "webhooks: drop"
     WEBHOOKS_DUPLICATE = "webhooks: duplicate"
@@ -76,6 +77,7 @@ PARTS: Final = {
 }
 STRIPE: Final = {
     **dict.fromkeys((kind for kind in Kind if kind.value.startswith("Stripe: ")), 1.0),
+    Kind.REFUSED: 1.0,
     Kind.KEYS_FORGOTTEN: 1.0,
 }
 WEBHOOKS: Final = dict.fromkeys((kind for kind in Kind if kind.value.startswith("webhooks: ")), 0.6)

@@ -92,9 +92,9 @@ class _Run:
             await self.disasters.strike(self.plan, began)
             seconds = await self._settle(playing)
         finally:
-            for task in (watching, playing):
-                task.cancel()
-            await asyncio.gather(watching, playing, return_exceptions=True)
+            broken = [await _over(task) for task in (watching, playing)]
+        for error in filter(None, broken):
+            raise error
         return Outcome(self.plan, await self._evidence(seconds), self.on_call.done)
 
     async def _settle(self, playing: asyncio.Task[None]) -> float:
@@ -136,3 +136,10 @@ class _Run:
             untold=len(self.plan.arrivals) - sum(told.trouble is None for told in self.crowd.told),
             seconds_to_settle=seconds,
         )
+
+
+async def _over(task: asyncio.Task[None]) -> BaseException | None:
+    """End a task; what broke it, if anything did: nobody else would notice."""
+    task.cancel()
+    (error,) = await asyncio.gather(task, return_exceptions=True)
+    return None if isinstance(error, asyncio.CancelledError) else error

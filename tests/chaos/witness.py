@@ -5,14 +5,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import stripe
 from sqlalchemy import text
 from temporalio.client import Client
 
-from activities import invariants
+from activities import invariants, lost_runs
 from models.database import Database
 from sandbox.asking import Json, NotInTime
 from sandbox.client import Outside
@@ -26,7 +26,12 @@ SELECT b.id::text, b.status, p.status AS payout,
         ELSE b.attention_step || ': ' || b.attention_message END AS attention
 FROM bookings b LEFT JOIN payouts p ON p.booking_id = b.id ORDER BY b.created_at
 """
-REFUSED: Final = "SELECT booking_id::text FROM booking_requests WHERE refusal IS NOT NULL"
+REFUSED: Final = """
+SELECT r.booking_id::text FROM booking_requests r
+WHERE r.refusal IS NOT NULL OR (r.created_at > now() - CAST(:forgotten AS interval)
+    AND NOT EXISTS (SELECT FROM bookings b WHERE b.id = r.booking_id))
+"""
+"""A request whose run was terminated before it had a seat is called off when reconciliation forgets it."""
 UNDELIVERED: Final = "SELECT count(*) FROM stripe_events WHERE handled_at IS NULL"
 POSTED: Final = """
 SELECT kind, stripe_object_id,
@@ -59,8 +64,8 @@ class Witness:
         return tuple(Row(*row) for row in await self._ask(ROWS))
 
     async def refused(self) -> frozenset[str]:
-        """Requests that no booking came of."""
-        return frozenset(row[0] for row in await self._ask(REFUSED))
+        """Requests that no booking came of, or will."""
+        return frozenset(row[0] for row in await self._ask(REFUSED, forgotten=lost_runs.FORGOTTEN))
 
     async def undelivered(self) -> int:
         """Events that are still in the inbox."""
@@ -120,9 +125,9 @@ class Witness:
                 raise NotInTime(f"{look} did not end in {LOOKS_FOR:.0f} s.")
             await asyncio.sleep(1)
 
-    async def _ask(self, query: str) -> list[Any]:
+    async def _ask(self, query: str, **values: timedelta) -> list[Any]:
         async with self.database.transaction() as session:
-            return list(await session.execute(text(query)))
+            return list(await session.execute(text(query), values))
 
     async def _workflows(self, query: str) -> tuple[str, ...]:
         return tuple(sorted([found.id async for found in self.temporal.list_workflows(query)]))
