@@ -12,7 +12,7 @@ from sandbox.demo.audit import findings
 from sandbox.demo.stage import Pace, Stage
 from tests.e2e.stacks import Stack, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.fault("K3"), pytest.mark.timeout(120)]
 
 PACE = Pace(payment_window=timedelta(minutes=2), payout_hold=timedelta(seconds=4))
 

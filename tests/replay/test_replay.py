@@ -44,6 +44,7 @@ def replayer(booking: type[BookingWorkflow] = BookingWorkflow) -> Replayer:
     return Replayer(workflows=[booking, *others], data_converter=pydantic_data_converter)
 
 
+@pytest.mark.fault("D1")
 @pytest.mark.parametrize("path", RECORDED, ids=named)
 async def test_a_recorded_booking_replays(path: Path) -> None:
     result = await replayer().replay_workflow(history_of(path), raise_on_replay_failure=False)
@@ -65,6 +66,7 @@ def test_every_path_is_recorded_for_this_version() -> None:
     assert recorded == {getattr(path, "__name__", "") for path in PATHS}, ADVICE
 
 
+@pytest.mark.fault("D1")
 @pytest.mark.parametrize("name", ["happy", "payment_timeout", "parked_abort"])
 async def test_two_swapped_steps_are_noticed(name: str) -> None:
     history = history_of(HISTORIES / version() / f"{name}.json")

@@ -94,8 +94,9 @@ class Foretold:
             if self.saga.in_flight is not None:
                 tell(self.name, events.TransferSays(at, self.saga.attempts, made=True))
             if self.saga.at_bank and self.saga.payout is PayoutStatus.PROCESSING:
+                number = len(self.saga.bank) + 1
                 for status in (BankPayoutStatus.PENDING, BankPayoutStatus.PAID):
-                    tell(self.name, events.BankSays(at, 1, status))
+                    tell(self.name, events.BankSays(at, number, status))
             if self.saga == before:
                 return
 

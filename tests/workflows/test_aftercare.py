@@ -76,6 +76,7 @@ async def test_what_the_provider_s_account_cannot_bear_becomes_its_debt(sagas: S
     assert world.booking.payment_status is PaymentStatus.REFUNDED
 
 
+@pytest.mark.fault("W1")
 async def test_a_refund_in_the_dashboard_is_found_by_its_fact(sagas: Sagas) -> None:
     world = await over(sagas)
     world.outside.refunded = 1000
@@ -184,6 +185,7 @@ async def test_it_refuses_what_the_money_does_not_allow(sagas: Sagas) -> None:
     await quiet_end(care)
 
 
+@pytest.mark.fault("R2")
 async def test_cancelled_in_temporal_it_sees_to_the_money_all_the_same(sagas: Sagas) -> None:
     world = await over(sagas)
     world.outside.refunded = 1000
@@ -196,6 +198,7 @@ async def test_cancelled_in_temporal_it_sees_to_the_money_all_the_same(sagas: Sa
     assert world.books.reversed == 800
 
 
+@pytest.mark.fault("R1")
 async def test_started_again_after_a_mistake_it_carries_on(sagas: Sagas) -> None:
     world = await over(sagas)
     world.outside.refunded = 1000

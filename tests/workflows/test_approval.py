@@ -72,6 +72,7 @@ async def test_cancelled_while_the_provider_thinks_it_costs_nothing(sagas: Sagas
     await let_go(saga, BookingStatus.CANCELLED, f"cancelled_by_{role}")
 
 
+@pytest.mark.fault("S5")
 async def test_an_authorization_that_is_gone_ends_the_waiting(sagas: Sagas) -> None:
     saga = await asked(sagas)
     saga.world.intent = "expired"
@@ -130,6 +131,7 @@ async def test_nobody_can_accept_what_is_not_paid(sagas: Sagas) -> None:
     await saga.ends()
 
 
+@pytest.mark.fault("R1")
 async def test_started_again_it_waits_until_the_same_deadline(sagas: Sagas) -> None:
     saga = await asked(sagas)
     due = saga.world.booking.approval_due_at
@@ -141,6 +143,7 @@ async def test_started_again_it_waits_until_the_same_deadline(sagas: Sagas) -> N
     await let_go(again, BookingStatus.CANCELLED, "approval_timeout")
 
 
+@pytest.mark.fault("R1")
 async def test_an_approval_told_to_a_run_that_takes_over_is_heard(sagas: Sagas) -> None:
     saga = await asked(sagas)
     await saga.terminated()
@@ -153,6 +156,7 @@ async def test_an_approval_told_to_a_run_that_takes_over_is_heard(sagas: Sagas) 
     await again.ends()
 
 
+@pytest.mark.fault("R1")
 async def test_a_rejection_is_carried_on_by_the_next_run(sagas: Sagas) -> None:
     saga = await asked(sagas)
     saga.world.fails("release")

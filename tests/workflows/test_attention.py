@@ -42,6 +42,7 @@ async def finished(saga: PlayedSaga) -> None:
         assert (world.captured - world.refunded, world.transferred) == (0, [])
 
 
+@pytest.mark.fault("S5")
 @pytest.mark.parametrize("step", LEADS)
 async def test_every_step_that_fails_for_good_parks_and_says_what_to_send(sagas: Sagas, step: Step) -> None:
     saga = await failing(sagas, step)
@@ -59,6 +60,7 @@ async def test_every_step_that_fails_for_good_parks_and_says_what_to_send(sagas:
     assert "attention over" in saga.world.steps()
 
 
+@pytest.mark.fault("S1")
 async def test_a_passing_failure_is_tried_again_in_seconds_and_bothers_nobody(sagas: Sagas) -> None:
     saga = await sagas.start()
     saga.world.fails("pay_out", times=3, error=broken("StripeUnavailable", lasting=False))
@@ -68,6 +70,7 @@ async def test_a_passing_failure_is_tried_again_in_seconds_and_bothers_nobody(sa
     assert not any(step.startswith("attention") for step in saga.world.steps())
 
 
+@pytest.mark.fault("S1")
 async def test_a_passing_failure_that_does_not_pass_parks_too(sagas: Sagas) -> None:
     saga = await sagas.start()
     saga.world.fails("pay_out", times=100, error=broken("StripeUnavailable", lasting=False))
@@ -90,6 +93,7 @@ async def test_a_parked_step_tries_itself_again_slower_and_slower(sagas: Sagas) 
     assert gaps == [5, 10, 20, 40, 80, 160, 320, 360, 360, 360]
 
 
+@pytest.mark.fault("R2")
 async def test_a_signal_wakes_a_parked_step_at_once(sagas: Sagas) -> None:
     saga = await failing(sagas, Step.SETTLE)
     await saga.handle.signal("retry")
@@ -111,6 +115,7 @@ async def test_a_signal_is_not_lost_while_the_parking_is_written_down(sagas: Sag
     await finished(saga)
 
 
+@pytest.mark.fault("R2")
 async def test_waking_what_is_not_parked_does_nothing_now_or_later(sagas: Sagas) -> None:
     saga = await sagas.start()
     saga.world.fails("settle")
@@ -126,6 +131,7 @@ async def test_waking_what_is_not_parked_does_nothing_now_or_later(sagas: Sagas)
     await finished(saga)
 
 
+@pytest.mark.fault("S5")
 @pytest.mark.parametrize("step", ABORTABLE)
 async def test_ops_can_abort_into_the_compensation(sagas: Sagas, step: Step) -> None:
     saga = await failing(sagas, step)
@@ -146,6 +152,7 @@ async def test_aborting_before_there_is_a_seat_ends_with_nothing(sagas: Sagas) -
     assert await saga.details() == "No seat was taken."
 
 
+@pytest.mark.fault("S5")
 @pytest.mark.parametrize("step", [Step.OPEN_PAYMENT, Step.PAY_OUT])
 async def test_ops_can_name_the_object_that_did_the_work(sagas: Sagas, step: Step) -> None:
     saga = await failing(sagas, step)
@@ -215,6 +222,7 @@ async def test_a_decision_that_comes_while_the_step_runs_again_is_refused(sagas:
     assert saga.world.booking.status is BookingStatus.COMPLETED
 
 
+@pytest.mark.fault("R2")
 async def test_the_first_of_two_decisions_stands_and_the_second_is_refused(sagas: Sagas) -> None:
     world = await sagas.world()
     gate = world.stops_in("attention confirm")

@@ -67,6 +67,7 @@ async def test_a_policy_may_authorize_anew_as_often_as_it_takes(sagas: Sagas) ->
     assert (saga.world.captured, saga.world.transferred) == (12_000, [9600])
 
 
+@pytest.mark.fault("S5")
 async def test_an_authorization_that_ended_before_it_could_be_renewed_ends_the_booking(sagas: Sagas) -> None:
     world = await sagas.world()
     world.authorized_for = timedelta(hours=40)
@@ -79,6 +80,7 @@ async def test_an_authorization_that_ended_before_it_could_be_renewed_ends_the_b
     assert world.steps("renew_authorization", "settle") == ["renew_authorization"]
 
 
+@pytest.mark.fault("S5")
 async def test_a_completion_that_finds_no_authorization_is_none(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.begun()
@@ -89,6 +91,7 @@ async def test_a_completion_that_finds_no_authorization_is_none(sagas: Sagas) ->
     assert (saga.world.captured, saga.world.transferred) == (0, [])
 
 
+@pytest.mark.fault("R1")
 async def test_what_expired_under_a_run_that_was_stopped_is_let_go_by_the_next(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.confirmed()
@@ -135,6 +138,7 @@ async def test_a_refused_card_that_is_fixed_in_time_keeps_the_booking(sagas: Sag
     assert saga.world.transferred == [9600]
 
 
+@pytest.mark.fault("W1")
 async def test_a_fix_that_nobody_told_us_about_is_found_at_the_deadline(sagas: Sagas) -> None:
     saga = await refused(sagas)
     saga.world.intent = "requires_capture"
@@ -170,6 +174,7 @@ async def test_cancelled_while_its_card_is_refused_there_is_nothing_to_forfeit(s
     assert (saga.world.captured, saga.world.transferred) == (0, [])
 
 
+@pytest.mark.fault("R1")
 async def test_the_deadline_to_fix_a_card_survives_its_run(sagas: Sagas) -> None:
     saga = await refused(sagas)
     fix_by = saga.world.booking.fix_by

@@ -7,6 +7,8 @@ from tests.workflows.saga import PlayedSaga, Sagas
 from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION
 
+pytestmark = pytest.mark.fault("R2")
+
 
 async def cancelled_by_ops(saga: PlayedSaga) -> None:
     ended = await saga.ends()

@@ -91,6 +91,7 @@ async def test_a_class_without_bookings_is_simply_closed(sagas: Sagas) -> None:
     assert (told.booking_ids, played.steps()) == ((), ["close_class"])
 
 
+@pytest.mark.fault("R2")
 @pytest.mark.parametrize("when", ["closing", "waiting"])
 async def test_a_cancellation_in_temporal_keeps_nobody_from_being_told(sagas: Sagas, when: str) -> None:
     bookings = await seats(sagas, 2)

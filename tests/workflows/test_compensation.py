@@ -18,6 +18,7 @@ async def test_money_goes_back_before_the_seat_does(sagas: Sagas) -> None:
     assert saga.world.steps() == ["reserve", "open_payment", "give_back", "release"]
 
 
+@pytest.mark.fault("S2")
 async def test_a_seat_that_was_taken_without_an_answer_is_let_go(sagas: Sagas) -> None:
     world = await sagas.world()
     world.loses_its_answer("reserve")
@@ -30,6 +31,7 @@ async def test_a_seat_that_was_taken_without_an_answer_is_let_go(sagas: Sagas) -
     assert world.booking.session_status is SessionStatus.CANCELLED
 
 
+@pytest.mark.fault("S2")
 async def test_a_payment_that_was_opened_without_an_answer_is_taken_back(sagas: Sagas) -> None:
     world = await sagas.world()
     world.loses_its_answer("open_payment")
@@ -41,6 +43,7 @@ async def test_a_payment_that_was_opened_without_an_answer_is_taken_back(sagas: 
     assert (world.intent, world.booking.payment_status) == ("canceled", PaymentStatus.VOIDED)
 
 
+@pytest.mark.fault("S2")
 @pytest.mark.parametrize("step", ["open_payment", "close_payment", "confirm"])
 async def test_a_step_that_acted_without_an_answer_is_found_done_when_tried_again(
     sagas: Sagas, step: str
@@ -64,6 +67,7 @@ async def test_a_step_that_acted_without_an_answer_is_found_done_when_tried_agai
     assert (await saga.ends()).status is BookingStatus.CANCELLED
 
 
+@pytest.mark.fault("S2")
 @pytest.mark.parametrize("step", ["settle", "pay_out"])
 async def test_money_that_moved_without_an_answer_does_not_move_twice(sagas: Sagas, step: str) -> None:
     saga = await sagas.start()
@@ -74,6 +78,7 @@ async def test_money_that_moved_without_an_answer_does_not_move_twice(sagas: Sag
     assert (saga.world.captured, saga.world.transferred) == (12_000, [9600])
 
 
+@pytest.mark.fault("S5")
 @pytest.mark.parametrize("undo", ["give_back", "release"])
 async def test_an_undo_that_fails_is_tried_until_it_works_and_never_skipped(sagas: Sagas, undo: str) -> None:
     saga = await sagas.start()

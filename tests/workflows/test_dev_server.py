@@ -78,6 +78,7 @@ async def impatient_shop(database: Database, gateway: StripeGateway) -> Shop:
     return await open_shop(database, gateway, policy={"payout_hold": "PT1.5S", "payout_patience": "PT0S"})
 
 
+@pytest.mark.fault("S5")
 async def test_ops_find_what_needs_them_by_its_step(
     dev_market: Market, impatient_shop: Shop, control: Control
 ) -> None:
@@ -103,6 +104,7 @@ async def test_ops_find_what_needs_them_by_its_step(
     await saga.settled(captured=12_000, transfers=(9600,))
 
 
+@pytest.mark.fault("R2")
 async def test_cancelled_in_temporal_a_booking_is_undone(dev_market: Market, shop: Shop) -> None:
     saga = await dev_market.start(shop)
     await saga.confirmed()
@@ -113,6 +115,7 @@ async def test_cancelled_in_temporal_a_booking_is_undone(dev_market: Market, sho
     assert (await shop.payment(saga.booking_id)).status is PaymentStatus.VOIDED
 
 
+@pytest.mark.fault("R1")
 async def test_reset_after_the_capture_does_not_capture_again(dev_market: Market, quick_shop: Shop) -> None:
     saga = await dev_market.start(quick_shop, NOW)
     await saga.held()
@@ -126,6 +129,7 @@ async def test_reset_after_the_capture_does_not_capture_again(dev_market: Market
     assert [name for name in names if name] == ["reserve", "pay_out"]
 
 
+@pytest.mark.fault("R1")
 async def test_reset_after_the_transfer_does_not_transfer_again(dev_market: Market, quick_shop: Shop) -> None:
     saga = await dev_market.start(quick_shop, NOW)
     await saga.held()
@@ -135,6 +139,7 @@ async def test_reset_after_the_transfer_does_not_transfer_again(dev_market: Mark
     await again.settled(captured=12_000, transfers=(9600,))
 
 
+@pytest.mark.fault("R1")
 async def test_reset_while_confirmed_keeps_the_one_payment(dev_market: Market, quick_shop: Shop) -> None:
     saga = await dev_market.start(quick_shop, timedelta(hours=1))
     await saga.confirmed()

@@ -144,6 +144,7 @@ async def test_disputed_before_the_outcome_the_payout_begins_frozen(sagas: Sagas
     assert saga.world.transferred == [9600]
 
 
+@pytest.mark.fault("R1")
 async def test_frozen_it_stays_so_in_the_next_run(sagas: Sagas) -> None:
     saga = await disputed(sagas)
     await saga.terminated()

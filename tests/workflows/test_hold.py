@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from models.states import BookingStatus, PaymentStatus, PayoutStatus, Role
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
 from tests.workflows.talk import actor
@@ -186,6 +188,7 @@ async def test_a_client_may_object_again_and_repeating_it_changes_nothing(sagas:
     await paid_at_the_new_end(saga, 9600)
 
 
+@pytest.mark.fault("R1")
 async def test_frozen_it_is_still_asked_about_by_the_next_run(sagas: Sagas) -> None:
     saga = await contested(sagas)
     await saga.terminated()

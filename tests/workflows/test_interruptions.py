@@ -59,6 +59,7 @@ async def test_a_refund_comes_before_a_rebalancing_that_is_parked(sagas: Sagas) 
     assert saga.world.steps("refund", "rebalance") == order
 
 
+@pytest.mark.fault("R2")
 async def test_giving_a_rebalancing_up_twice_is_giving_it_up_once(sagas: Sagas) -> None:
     saga = await rebalancing(sagas, times=2)
     await saga.resolve(Step.REBALANCE, Action.ABORT)
@@ -98,6 +99,7 @@ async def test_an_object_that_was_named_wrongly_is_named_once(sagas: Sagas) -> N
     assert adopted[-1] is None
 
 
+@pytest.mark.fault("R1")
 async def test_an_objection_that_is_decided_again_by_another_run_refunds_once(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.held()

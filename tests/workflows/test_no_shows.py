@@ -127,6 +127,7 @@ async def test_a_provider_may_say_that_the_client_was_the_one_who_did_not_come(s
     assert (ended.status, saga.world.transferred) == (BookingStatus.NO_SHOW, [9600])
 
 
+@pytest.mark.fault("R1")
 async def test_a_contradiction_survives_its_run(sagas: Sagas) -> None:
     saga = await contradicted(sagas)
     await saga.terminated()
@@ -136,6 +137,7 @@ async def test_a_contradiction_survives_its_run(sagas: Sagas) -> None:
     await all_back(again, "decided_by_ops")
 
 
+@pytest.mark.fault("R1")
 async def test_a_claim_survives_its_run(sagas: Sagas) -> None:
     saga = await claimed(sagas)
     await saga.terminated()

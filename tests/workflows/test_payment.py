@@ -41,6 +41,7 @@ async def test_the_policy_sets_the_window(sagas: Sagas) -> None:
     await released(saga, "payment_timeout")
 
 
+@pytest.mark.fault("W2")
 async def test_a_payment_that_lands_while_the_window_closes_wins(sagas: Sagas) -> None:
     saga = await sagas.start()
     gate = saga.world.stops_in("close_payment")
@@ -55,6 +56,7 @@ async def test_a_payment_that_lands_while_the_window_closes_wins(sagas: Sagas) -
     await saga.ends()
 
 
+@pytest.mark.fault("W1")
 async def test_a_payment_that_nobody_told_us_about_is_found_when_the_window_ends(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.opened()
@@ -66,6 +68,7 @@ async def test_a_payment_that_nobody_told_us_about_is_found_when_the_window_ends
     await saga.ends()
 
 
+@pytest.mark.fault("W2")
 @pytest.mark.parametrize("status", ["requires_action", "processing"])
 async def test_a_payment_on_its_way_gets_one_extension_and_wins_in_it(sagas: Sagas, status: str) -> None:
     saga = await sagas.start()
@@ -113,6 +116,7 @@ async def test_a_strict_policy_takes_the_first_refusal_for_an_answer(sagas: Saga
     assert saga.world.steps("give_back", "release") == ["give_back", "release"]
 
 
+@pytest.mark.fault("S5")
 async def test_an_intent_that_was_cancelled_elsewhere_ends_the_booking(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.paid("canceled")
@@ -120,6 +124,7 @@ async def test_an_intent_that_was_cancelled_elsewhere_ends_the_booking(sagas: Sa
     await released(saga, "payment_failed")
 
 
+@pytest.mark.fault("S5")
 async def test_an_authorization_that_is_gone_before_the_session_ends_the_booking(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.confirmed()
@@ -163,6 +168,7 @@ async def test_asking_while_the_client_has_not_paid_answers_that_it_is_pending(s
 # --- signals: duplicate, reordered, early -----------------------------------------------------
 
 
+@pytest.mark.fault("W1")
 async def test_a_signal_sent_before_the_first_step_is_not_lost(sagas: Sagas) -> None:
     world = await sagas.world()
     gate = world.stops_in("reserve")
@@ -201,6 +207,7 @@ async def test_news_that_come_while_the_payment_is_read_are_read_too(sagas: Saga
     await released(saga, "payment_timeout")
 
 
+@pytest.mark.fault("W1")
 async def test_fifty_copies_of_one_event_confirm_once(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.opened()
@@ -214,6 +221,7 @@ async def test_fifty_copies_of_one_event_confirm_once(sagas: Sagas) -> None:
     await saga.ends()
 
 
+@pytest.mark.fault("W1")
 async def test_events_from_the_past_change_nothing_after_the_confirmation(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.confirmed()
@@ -227,6 +235,7 @@ async def test_events_from_the_past_change_nothing_after_the_confirmation(sagas:
     await saga.ends()
 
 
+@pytest.mark.fault("W1")
 async def test_events_after_the_capture_change_nothing(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.held()

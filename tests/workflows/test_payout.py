@@ -47,6 +47,7 @@ async def paid(saga: PlayedSaga) -> None:
 # --- blocked --------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("S5")
 async def test_blocked_it_waits_for_the_account_and_bothers_nobody(sagas: Sagas) -> None:
     saga = await blocked(sagas)
     assert await saga.attribute(PAYOUT_STATUS) == "BLOCKED"
@@ -61,6 +62,7 @@ async def test_blocked_it_waits_for_the_account_and_bothers_nobody(sagas: Sagas)
     assert saga.world.steps().count("pay_out") == 2
 
 
+@pytest.mark.fault("S5")
 async def test_news_of_the_account_that_come_during_the_attempt_are_not_lost(sagas: Sagas) -> None:
     saga = await sagas.start()
     saga.world.outside.payable = False
@@ -142,6 +144,7 @@ async def test_refunded_while_it_is_blocked_it_ends(sagas: Sagas) -> None:
     assert not saga.world.booking.attention
 
 
+@pytest.mark.fault("R1")
 async def test_blocked_it_is_carried_on_by_the_next_run(sagas: Sagas) -> None:
     saga = await blocked(sagas)
     since = saga.world.booking.escalate_at
@@ -168,6 +171,7 @@ async def test_sent_to_the_bank_it_is_paid_when_it_arrives(sagas: Sagas) -> None
     assert saga.world.steps("pay_out") == ["pay_out"]
 
 
+@pytest.mark.fault("W1")
 async def test_an_arrival_that_nobody_told_us_about_is_found(sagas: Sagas) -> None:
     saga = await at_the_bank(sagas)
     saga.world.outside.bank = "paid"
@@ -188,6 +192,7 @@ async def test_looks_at_the_bank_grow_rare_and_stay_bounded(sagas: Sagas) -> Non
     await paid(saga)
 
 
+@pytest.mark.fault("S5")
 async def test_what_the_bank_refuses_is_sent_again_once_the_account_has_changed(sagas: Sagas) -> None:
     saga = await at_the_bank(sagas)
     saga.world.outside.payable, saga.world.outside.bank = False, "failed"
@@ -214,6 +219,7 @@ async def test_the_bank_s_refusal_escalates_too(sagas: Sagas) -> None:
     await paid(saga)
 
 
+@pytest.mark.fault("R1")
 async def test_at_the_bank_it_is_carried_on_by_the_next_run_without_another_transfer(sagas: Sagas) -> None:
     saga = await at_the_bank(sagas)
     await saga.terminated()

@@ -125,6 +125,7 @@ async def test_a_strict_policy_takes_the_first_refusal_for_an_answer(
     await saga.settled(captured=0)
 
 
+@pytest.mark.fault("W1")
 async def test_a_kept_card_that_is_refused_can_be_repaired_however_strict_the_policy(
     market: Market, database: Database, hasty_gateway: StripeGateway
 ) -> None:
@@ -167,6 +168,7 @@ async def test_three_d_secure_at_the_last_minute_gets_its_extension_and_wins(
     await saga.settled(captured=0)
 
 
+@pytest.mark.fault("S5")
 async def test_a_provider_who_cannot_be_paid_waits_and_is_paid_once_it_can_be(
     market: Market, shop: Shop, control: Control
 ) -> None:
@@ -204,6 +206,7 @@ async def held(saga: RealSaga) -> None:
     await saga.held()
 
 
+@pytest.mark.fault("R1")
 @pytest.mark.parametrize("stage", [opened, paid_and_not_told, confirmed, held])
 async def test_terminated_anywhere_a_booking_carries_on_from_postgres(
     market: Market, shop: Shop, stage: object
@@ -237,6 +240,7 @@ async def customer_of(saga: RealSaga) -> str:
     return intent.customer
 
 
+@pytest.mark.fault("R1")
 async def test_a_hold_that_was_interrupted_is_not_started_again(market: Market, shop: Shop) -> None:
     request = await market.request(shop)
     saga = await market.begin(shop, request)
@@ -255,6 +259,7 @@ async def test_a_hold_that_was_interrupted_is_not_started_again(market: Market, 
     await again.settled(captured=12_000, transfers=(9600,))
 
 
+@pytest.mark.fault("R1")
 async def test_a_refused_reservation_stays_refused_when_it_is_started_again(
     market: Market, shop: Shop
 ) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from models.states import BookingStatus, PaymentStatus, PayoutStatus, Role
 from tests.workflows.leads import failing, to_refund_after_transfer
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
@@ -92,6 +94,7 @@ async def test_a_dispute_that_only_stripe_knows_of_refuses_the_refund_too(sagas:
     assert saga.world.transferred == [9600]
 
 
+@pytest.mark.fault("S5")
 async def test_a_refund_that_fails_is_tried_again(sagas: Sagas) -> None:
     saga = await failing(sagas, Step.REFUND)
     await saga.resolve(Step.REFUND, Action.RETRY)

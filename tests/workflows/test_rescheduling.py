@@ -135,6 +135,7 @@ async def test_ordered_while_another_step_is_parked_it_is_moved_afterwards(sagas
     await saga.ends()
 
 
+@pytest.mark.fault("S5")
 async def test_a_move_that_fails_is_tried_until_it_gets_through(sagas: Sagas) -> None:
     saga = await failing(sagas, Step.RESCHEDULE)
     await saga.retry()

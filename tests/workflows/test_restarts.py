@@ -31,6 +31,7 @@ def uncached(server: WorkflowEnvironment, sagas: Sagas) -> Workers:
     return played_worker(server.client, sagas.steps, cached_workflows=0)
 
 
+@pytest.mark.fault("K3")
 async def test_what_was_said_while_no_worker_ran_is_heard_by_the_next_one(
     server: WorkflowEnvironment,
 ) -> None:
@@ -50,6 +51,7 @@ async def test_what_was_said_while_no_worker_ran_is_heard_by_the_next_one(
     assert saga.world.transferred == [9600]
 
 
+@pytest.mark.fault("R2")
 async def test_cancelled_in_temporal_before_its_first_task_a_booking_takes_no_money(
     server: WorkflowEnvironment,
 ) -> None:
@@ -62,6 +64,7 @@ async def test_cancelled_in_temporal_before_its_first_task_a_booking_takes_no_mo
     assert saga.world.steps() == ["reserve", "give_back", "release"]
 
 
+@pytest.mark.fault("W2")
 async def test_a_payment_and_the_end_of_its_window_in_one_task_mean_paid(server: WorkflowEnvironment) -> None:
     sagas = Sagas(server, Steps())
     async with uncached(server, sagas):
@@ -75,6 +78,7 @@ async def test_a_payment_and_the_end_of_its_window_in_one_task_mean_paid(server:
         assert "give_back" not in saga.world.steps()
 
 
+@pytest.mark.fault("R1")
 @pytest.mark.parametrize("step", LEADS)
 async def test_terminated_at_any_step_a_booking_is_finished_by_its_next_run(sagas: Sagas, step: Step) -> None:
     stopped = await failing(sagas, step)
@@ -94,6 +98,7 @@ async def test_terminated_at_any_step_a_booking_is_finished_by_its_next_run(saga
     assert ended.status is UNDONE.get(step, BookingStatus.COMPLETED)
 
 
+@pytest.mark.fault("R1")
 async def test_a_decision_that_was_stored_is_not_replaced_by_the_next_run(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.confirmed()
@@ -107,6 +112,7 @@ async def test_a_decision_that_was_stored_is_not_replaced_by_the_next_run(sagas:
     assert saga.world.transferred == []
 
 
+@pytest.mark.fault("R1")
 async def test_a_cancellation_can_be_repeated_to_the_run_that_carries_it_on(sagas: Sagas) -> None:
     saga = await sagas.start()
     saga.world.fails("release", times=2)
@@ -121,6 +127,7 @@ async def test_a_cancellation_can_be_repeated_to_the_run_that_carries_it_on(saga
     assert (await again.ends()).reason == "cancelled_by_client"
 
 
+@pytest.mark.fault("R1")
 async def test_a_completion_told_to_a_run_that_takes_over_is_heard(sagas: Sagas) -> None:
     saga = await sagas.start()
     await saga.confirmed()

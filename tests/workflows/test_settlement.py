@@ -45,6 +45,7 @@ def found(sagas: Sagas, request: pytest.FixtureRequest) -> Found:
     return Found(sagas, world)
 
 
+@pytest.mark.fault("W2")
 async def test_a_payment_that_found_no_slot_goes_back_once(found: Found) -> None:
     found.world.says("the slot is gone", give_back=True)
     settlement: Settlement = await (await found.settles()).ends()
@@ -52,6 +53,7 @@ async def test_a_payment_that_found_no_slot_goes_back_once(found: Found) -> None
     assert found.world.steps() == ["judge_stray", "give_back_stray"]
 
 
+@pytest.mark.fault("R2")
 async def test_a_temporal_cancellation_leaves_no_payment_behind(found: Found) -> None:
     found.world.says("not there yet", retake=None, give_back=True)
     care = await found.settles()
@@ -69,6 +71,7 @@ async def test_somebody_else_s_payment_is_left_alone(found: Found) -> None:
     assert "it is not ours" in await care.details()
 
 
+@pytest.mark.fault("W2")
 async def test_a_slot_that_is_taken_again_by_a_booking_keeps_the_payment(sagas: Sagas, found: Found) -> None:
     saga = await sagas.start()
     await saga.confirmed()
@@ -81,6 +84,7 @@ async def test_a_slot_that_is_taken_again_by_a_booking_keeps_the_payment(sagas: 
     assert (await saga.ends()).status is BookingStatus.COMPLETED
 
 
+@pytest.mark.fault("W2")
 async def test_a_slot_that_could_not_be_taken_again_gives_the_money_back(sagas: Sagas, found: Found) -> None:
     saga = await sagas.start(refusal=Refusal.SLOT_TAKEN)
     await saga.ends()
@@ -91,6 +95,7 @@ async def test_a_slot_that_could_not_be_taken_again_gives_the_money_back(sagas: 
     assert saga.world.steps() == ["reserve"]
 
 
+@pytest.mark.fault("S5")
 @pytest.mark.parametrize("step", [Step.JUDGE_STRAY, Step.GIVE_BACK_STRAY])
 async def test_a_step_that_fails_parks_and_is_tried_again(found: Found, step: Step) -> None:
     found.world.says("the slot is gone", give_back=True)
