@@ -1,23 +1,29 @@
 """History is an API: what was recorded must be played again, step for step, by today's code."""
 
+import asyncio
 import base64
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
-from temporalio.client import WorkflowHistory
+from temporalio import activity
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowContinuedAsNewError, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, Worker
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.mutated import SwappedBookingWorkflow
 from tests.replay.paths import PATHS
 from tests.replay.record import HISTORIES, version
+from tests.support.dev_server import own_temporal
 from worker import WORKFLOWS
 from workflows.booking import BookingWorkflow
+from workflows.contracts import BOOKINGS_QUEUE, RELAY_WORKFLOW_ID, RelayBatch
+from workflows.relay import LIVES_PER_RUN, RelayWorkflow
 
 RECORDED = sorted(HISTORIES.rglob("*.json"))
 ADVICE = (
@@ -64,6 +70,70 @@ def name_of(path: Path) -> str:
 def test_every_path_is_recorded_for_this_version() -> None:
     recorded = {path.stem for path in RECORDED if path.parent.name == version()}
     assert recorded == {getattr(path, "__name__", "") for path in PATHS}, ADVICE
+
+
+KINDS: Final = {
+    "paid": "happy",
+    "nobody paid": "payment_timeout",
+    "paid too late": "payment_found_at_timeout",
+    "cancelled before it was paid": "cancelled_before_payment",
+    "cancelled after it was paid": "cancelled_after_payment",
+    "cancelled after it was charged": "cancelled_after_charge",
+    "capture failed, parked, tried again": "parked_retry",
+    "adopted": "parked_adopt",
+    "aborted": "parked_abort",
+    "an undo that failed": "parked_undo",
+    "refunded in the hold": "refund_in_hold",
+    "refunded after the payout": "aftercare_refund_reversed",
+    "disputed in the hold": "dispute_won_in_hold",
+    "disputed after the payout": "aftercare_dispute_lost",
+    "bank payout failed": "manual_payout_failed_first",
+    "reset after the capture": "reset_after_capture",
+    "reset after the transfer": "reset_after_transfer",
+    "terminated and started again": "terminated_and_started_again",
+    "cancelled in Temporal": "temporal_cancel",
+    "a webhook that came too late": "settlement_retaken",
+    "a webhook that came too early": "early_signal",
+}
+"""What the corpus must never lose, and the path that has it."""
+
+
+def test_the_corpus_has_every_kind_of_way_that_a_booking_can_go() -> None:
+    recorded = {path.stem for path in RECORDED if path.parent.name == version()}
+    assert {*KINDS.values()} <= recorded
+
+
+@pytest.mark.parametrize("name", ["reset_after_capture", "reset_after_transfer"])
+def test_a_path_that_was_reset_says_so_in_its_history(name: str) -> None:
+    events = json.loads((HISTORIES / version() / f"{name}.json").read_text())["events"]
+    failed = [event.get("workflowTaskFailedEventAttributes", {}).get("cause") for event in events]
+    assert "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW" in failed
+
+
+@pytest.mark.fault("D1")
+async def test_a_run_that_goes_on_in_another_one_replays() -> None:
+    """Nothing but the relay lives for so long; it is played here, its days passing at once."""
+    rounds = 0
+
+    @activity.defn
+    async def relay_inbox() -> RelayBatch:
+        nonlocal rounds
+        rounds += 1
+        if rounds > LIVES_PER_RUN:  # the next run only has to begin
+            await asyncio.Event().wait()
+        return RelayBatch(delivered=0)
+
+    async with own_temporal() as client:
+        alone = Worker(client, task_queue=BOOKINGS_QUEUE, workflows=[RelayWorkflow], activities=[relay_inbox])
+        async with alone:
+            started = await client.start_workflow("Relay", id=RELAY_WORKFLOW_ID, task_queue=BOOKINGS_QUEUE)
+            first = client.get_workflow_handle(RELAY_WORKFLOW_ID, run_id=started.result_run_id)
+            with pytest.raises(WorkflowContinuedAsNewError):
+                await first.result(follow_runs=False)
+            history = await first.fetch_history()
+            await started.terminate()
+    assert history.events[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
+    await replayer().replay_workflow(history)
 
 
 @pytest.mark.fault("D1")
