@@ -140,7 +140,7 @@ async def test_operators_see_what_it_is_about_from_the_start(
 
 
 async def test_fifty_times_the_same_request_is_one_booking(
-    api: httpx.AsyncClient, shop: Shop, database: Database, sdk: StripeClient
+    api: httpx.AsyncClient, shop: Shop, database: Database, sdk: StripeClient, temporal: Client
 ) -> None:
     key, starts_at = str(uuid4()), soon()
     answers = await asyncio.gather(*(book(api, shop, key=key, starts_at=starts_at) for _ in range(CROWD)))
@@ -153,6 +153,7 @@ async def test_fifty_times_the_same_request_is_one_booking(
     row = await database.run(lambda session: session.get_one(ClientRow, shop.client_id))
     listed = await sdk.v1.payment_intents.list_async({"customer": str(row.stripe_customer_id)})
     assert [intent.id for intent in listed.data] == list(intents)
+    assert await runs(temporal, workflow_id_for(booking_id_for(shop.client_id, key))) == 1
 
 
 async def test_fifty_clients_and_one_slot_is_one_booking(
@@ -249,3 +250,11 @@ async def count(database: Database, table: Any, condition: Any) -> int:
     query = select(func.count()).select_from(table).where(condition)
     async with database.transaction() as session:
         return await session.scalar(query) or 0
+
+
+async def runs(temporal: Client, workflow_id: str) -> int:
+    """How often a workflow was started, as soon as the console knows of it."""
+    async with asyncio.timeout(30):
+        while not (found := (await temporal.count_workflows(f"WorkflowId='{workflow_id}'")).count):  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.05)
+    return found
