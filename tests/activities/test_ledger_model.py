@@ -89,9 +89,10 @@ async def apply(desk: Desk, booking_id: UUID, op: Op) -> bool:
             kind, what, sign = SHIFTS[op.kind]
             await accounts.shift(session, rows, kind, f"x_{uuid4().hex}", **{what: sign * op.amount})
         elif op.kind == "divide":
-            divided = (await books_of(session, rows)).allocated
             await shares.divide(session, rows)
-            return not divided
+            await session.flush()
+            # Where there was nothing to divide there is no journal: what comes back is held again.
+            return (await books_of(session, rows)).allocated
         else:
             kind, lines, _ = SIMPLE[op.kind]
             reference = await next_reference(session, rows, kind)
@@ -129,7 +130,7 @@ async def do_one(desk: Desk, booking_id: UUID, op: Op) -> dict[str, Any]:
         return {}
     done = await apply(desk, booking_id, op)
     if op.kind == "divide":
-        return {"allocated": True}
+        return {"allocated": True} if done else {}
     changes = SIMPLE[op.kind][2] if op.kind in SIMPLE else {SHIFTS[op.kind][1]: SHIFTS[op.kind][2]}
     return {what: sign * op.amount for what, sign in changes.items()} if done else {}
 
