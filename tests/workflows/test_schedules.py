@@ -68,6 +68,15 @@ AFTERWARDS: Final = (
     "may_not_be_paid",
     "may_be_paid",
 )
+OUTCOMES: Final = (
+    ("completes", Role.PROVIDER, 1),
+    ("completes", Role.CLIENT, 2),
+    ("misses_the_client", Role.PROVIDER, 1),
+    ("misses_the_provider", Role.CLIENT, 1),
+    ("cancels", Role.CLIENT, -3),
+)
+"""What, by whom, and how many hours after the start."""
+
 NO_MATTER: Final = ("starts_again", "stumbles")
 
 
@@ -75,10 +84,11 @@ NO_MATTER: Final = ("starts_again", "stumbles")
 def schedules(draw: st.DrawFn) -> Schedule:
     """A policy, how far off the session is, and what happens: first what usually does, then anything."""
     ahead = draw(st.sampled_from(AHEAD))
+    outcome, by, after = draw(st.sampled_from(OUTCOMES))
     usual = [
         Happening("pays", part=draw(st.integers(1, 3))),
         Happening("accepts"),
-        Happening("completes", hours=ahead // HOUR + 1, role=Role.PROVIDER),
+        Happening(outcome, hours=ahead // HOUR + after, role=by),
     ]
     stage = draw(st.sampled_from([3, 3, 2, 1, 1, 0]))
     fitting = AFTERWARDS if stage == len(usual) else UNTIL_THE_OUTCOME
