@@ -25,6 +25,8 @@ from tests.activities.stall import Stall
 from tests.support.properties import costly, examples
 from tests.workflows.real import RealSaga, until
 
+pytestmark = pytest.mark.timeout(180)
+
 Event = dict[str, Any]
 LIVES: Final = examples("M5_EXAMPLES", usual=5, nightly=100)
 AT_MOST: Final = 3
@@ -248,7 +250,7 @@ async def test_one_event_is_one_row_however_often_it_comes_at_once(stall: Stall,
 
 
 @pytest.mark.fault("M5")
-@pytest.mark.timeout(60 + 20 * LIVES)
+@pytest.mark.timeout(180 + 20 * LIVES)
 @costly(LIVES)
 @given(turn=st.sampled_from(TURNS), chance=st.randoms())
 async def test_any_order_and_any_repetition_of_the_same_webhooks_end_the_same(

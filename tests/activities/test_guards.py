@@ -35,7 +35,7 @@ from tests.activities.test_reserve import TOMORROW, asked, reserve
 from tests.activities.test_seats import another_client, put_up, seat
 from tests.support.scratch import scratch_database
 
-pytestmark = pytest.mark.fault("N1")
+pytestmark = [pytest.mark.fault("N1"), pytest.mark.timeout(180)]
 
 PAID: Final = "payment_intent.amount_capturable_updated"
 CAPACITY: Final = 2

@@ -16,7 +16,7 @@ from tests.activities.desk import Desk
 from tests.activities.money_steps import CAPTURE, PAY_OUT, REFUND, VOID, MoneyStep
 from workflows.policies import ATTEMPT_TIMEOUT
 
-pytestmark = pytest.mark.fault("P2")
+pytestmark = [pytest.mark.fault("P2"), pytest.mark.timeout(180)]
 
 CONNECTIONS: Final = 2
 STEPS: Final = 20

@@ -13,7 +13,7 @@ from tests.activities.stall import Stall
 from tests.workflows.real import RealSaga, until
 from workflows.parking import Action, Step
 
-pytestmark = pytest.mark.fault("S5")
+pytestmark = [pytest.mark.fault("S5"), pytest.mark.timeout(180)]
 
 BEYOND_AUTHORIZATION: Final = 8 * 86_400
 PART: Final = 100

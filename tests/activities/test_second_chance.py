@@ -15,6 +15,8 @@ from models.catalogue import Service
 from models.database import Database
 from models.keys import APP, settlement_id_for, stray_id_for, workflow_id_for
 from models.states import BookingStatus, PaymentStatus
+from tests.activities.money_steps import GIVE_BACK_REFUND, VOID
+from tests.activities.stall import Stall
 from tests.activities.test_settlements import MANUAL
 from tests.sandbox.stripe.conftest import until
 from tests.support.shop import Shop, open_shop
@@ -22,7 +24,7 @@ from workflows.booking import BookingWorkflow
 from workflows.contracts import BOOKINGS_QUEUE
 from workflows.followups import Settlement, Stray
 
-pytestmark = pytest.mark.fault("W2")
+pytestmark = [pytest.mark.fault("W2"), pytest.mark.timeout(180)]
 
 SHORT = {"payment_window": "PT1S"}
 
@@ -47,14 +49,14 @@ async def with_time_to_pay(database: Database, shop: Shop) -> None:
     await database.run(work)
 
 
-async def paid_late(shop: Shop, sdk: StripeClient, booking_id: UUID) -> str:
+async def paid_late(shop: Shop, sdk: StripeClient, booking_id: UUID, capture: str = MANUAL) -> str:
     first = (await shop.payment(booking_id)).payment_intent_id or ""
     customer = (await sdk.v1.payment_intents.retrieve_async(first)).customer
     params: Any = {
         "amount": shop.amount,
         "currency": "eur",
         "customer": customer,
-        "capture_method": MANUAL,
+        "capture_method": capture,
         "payment_method": "pm_card_visa",
         "confirm": True,
         "metadata": {"app": APP, "booking_id": str(booking_id)},
@@ -99,3 +101,19 @@ async def test_late_money_that_the_policy_gives_back_is_let_go_once(
     assert result.given_back
     assert (await sdk.v1.payment_intents.retrieve_async(intent)).status == "canceled"
     assert not (await settled(temporal, intent)).given_back
+
+
+GOES_BACK = {MANUAL: VOID.ends, "automatic": GIVE_BACK_REFUND.ends}
+
+
+@pytest.mark.parametrize("capture", GOES_BACK)
+async def test_late_money_that_was_only_authorized_is_voided_and_captured_money_refunded(
+    stall: Stall, capture: str
+) -> None:
+    shop, desk = await stall.shop(**SHORT, late_payment="refund"), stall.desk
+    booking_id = await timed_out(shop, desk.temporal)
+    assert (await settled(desk.temporal, await paid_late(shop, desk.sdk, booking_id, capture))).given_back
+    ends, picture = GOES_BACK[capture], await desk.picture(booking_id)
+    assert (picture.booking, picture.payment, picture.books) == ("CANCELLED", ends.payment, ends.books)
+    assert (picture.intents[-1:], picture.refunds, picture.transfers) == (ends.intents, ends.refunds, ())
+    assert await stall.violations(booking_id) == []
