@@ -106,7 +106,7 @@ CASES: Final = (
     Case("send_to_bank", "payout", ("sent to the bank",), writes=1, commits=3),
     Case("rebalance", "reversal", ("refund, reversed", "dispute lost later"), writes=1, commits=7),
     Case("rebalance", "debt", ("refund, owed",), commits=5),
-    Case("judge_stray", "late money", ("paid in vain",), commits=1, booking=None),
+    Case("judge_stray", "a booking after all", ("paid late",), commits=1, booking=None),
     Case("give_back_stray", "cancel", ("paid in vain",), writes=1, commits=2, booking=None),
     Case("report", "a no-show", ("contradiction",), commits=1),
     Case("reschedule", "another time", ("rescheduled", "approved"), commits=1),
@@ -117,7 +117,7 @@ CASES: Final = (
     Case("close_class", "called off", ("class called off",), commits=1, booking=None),
     # It goes round and round: these are its first rounds.
     Case("relay_inbox", "events and mail", STURDY, commits=4, booking=None),
-    Case("reconcile", "everything", commits=5, look=True),
+    Case("reconcile", "everything", commits=1, look=True),
     Case("audit", "everything", look=True),
 )
 
