@@ -18,7 +18,7 @@ from sandbox.process import end, spawn
 Probe = Callable[[], Awaitable[bool]]
 """Answers whether a child is ready to be used."""
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 120.0
 """Seconds that a child has to become ready, and a task to end."""
 
 GIVE_UP_AFTER = 4

@@ -5,10 +5,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from sandbox import launch
 from tests.e2e.orders import Orders
 from tests.e2e.stacks import Stack, running
 
 PROGRAM: Final = "-m tests.e2e.mortal_worker"
+
+START_TIMEOUT: Final = 240.0
+"""Seconds."""
 
 
 @asynccontextmanager
@@ -16,5 +22,8 @@ async def mortal(run_dir: Path, **told: str) -> AsyncIterator[tuple[Stack, Order
     """A stack of mortal workers, and the way to give them orders."""
     directory = run_dir.with_name("orders")
     told = {"WORKERS": "3", **told, "WORKER_PROGRAM": PROGRAM, "CHAOS_KILL": str(directory)}
-    async with running(run_dir, **told) as stack:
-        yield stack, Orders(directory)
+    with pytest.MonkeyPatch.context() as patience:
+        # That many workers at once, on a machine that may have other things to do.
+        patience.setattr(launch, "START_TIMEOUT", START_TIMEOUT)
+        async with running(run_dir, **told) as stack:
+            yield stack, Orders(directory)
