@@ -27,7 +27,7 @@ from models.states import (
 from tests.model.shop import WINDOW, Reduce, Shop
 from tests.workflows.rows import PRICE
 from tests.workflows.saga import PlayedSaga, Sagas
-from tests.workflows.stage import SOON_SECONDS, Trouble
+from tests.workflows.stage import SOON_SECONDS, Trouble, broken
 from tests.workflows.talk import OPS
 from tests.workflows.world import World
 from workflows.orders import RefundOrder
@@ -301,11 +301,12 @@ class Twice:
             await self.world.reached("reserve", begun + 1)
 
     async def stumbles(self, happening: Happening) -> None:
-        """The next call of a step acts and its answer is lost, or never acts; it is tried again."""
+        """The next call of a step never acts, acts and is not answered, or parks until it is tried again."""
         step = STEPS[self.done % len(STEPS)]
         passing = ApplicationError("made to fail", type="StripeUnavailable")
-        lost = happening.part > 1
-        self.world.troubles[step].append(Trouble(after=passing) if lost else Trouble(before=passing))
+        kinds = (Trouble(before=passing), Trouble(after=passing), Trouble(before=broken()))
+        if not self.world.troubles[step]:
+            self.world.troubles[step].append(kinds[happening.part - 1])
 
     # --- how ------------------------------------------------------------------------------------------------
 
