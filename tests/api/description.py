@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 
 class Description:
-    """Every answer has a documented status and the documented shape."""
+    """Every answer has a documented status, the documented headers and the documented shape."""
 
     def __init__(self, app: FastAPI) -> None:
         self._document = app.openapi()
@@ -28,7 +28,10 @@ class Description:
             return
         responses = found[method]["responses"]
         assert str(answer.status_code) in responses, f"{method} {path}: {answer.status_code} is undocumented"
+        described = responses[str(answer.status_code)]
+        missing = [name for name in described.get("headers", {}) if name not in answer.headers]
+        assert not missing, f"{method} {path}: {answer.status_code} without {missing}"
         media = answer.headers["content-type"]
-        schema = responses[str(answer.status_code)]["content"][media]["schema"]
+        schema = described["content"][media]["schema"]
         await answer.aread()
         jsonschema.validate(answer.json(), schema | {"components": self._document["components"]})

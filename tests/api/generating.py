@@ -21,6 +21,7 @@ COMMAND = str(Path(sys.executable).with_name("schemathesis"))
 
 RULES_OF_THE_RUN: Final = """
 continue-on-failure = true
+request-timeout = 60
 
 [warnings]
 enabled = false

@@ -14,7 +14,7 @@ from tests.api.rules import RULES
 from tests.api.test_bodies import WEBHOOKS, path_of
 from tests.support.properties import examples
 
-pytestmark = pytest.mark.fault("W4")
+pytestmark = [pytest.mark.fault("W4"), pytest.mark.timeout(1200)]
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

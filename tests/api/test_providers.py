@@ -78,6 +78,8 @@ async def test_ops_register_as_many_as_they_like(api: httpx.AsyncClient) -> None
         {"name": "A\x00da"},
         {"opening_hours": [{"weekday": 7, "opens_minute": 0, "closes_minute": 60}]},
         {"opening_hours": [{"weekday": 0, "opens_minute": 60, "closes_minute": 60}]},
+        {"opening_hours": [{"weekday": 0, "opens_minute": False, "closes_minute": 60}]},
+        {"opening_hours": [{"weekday": "0", "opens_minute": 0, "closes_minute": 60}]},
         {"opening_hours": [{"weekday": 0, "opens_minute": 0, "closes_minute": 60}] * 2},
         {
             "opening_hours": [
