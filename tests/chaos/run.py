@@ -120,7 +120,7 @@ class _Run:
     async def _is_over(self) -> bool:
         if any(not row.is_over for row in await self.saw.rows()):
             return False
-        return not await self.saw.open_workflows() and not await self.saw.undelivered()
+        return not await self.saw.open_workflows() and not await self.saw.due()
 
     async def _evidence(self, seconds: float) -> Evidence:
         return Evidence(
