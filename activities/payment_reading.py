@@ -7,7 +7,7 @@ from activities.payment_tasks import customer_of
 from activities.records import Records
 from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import Intent
-from activities.verification import former_booking, verify, verify_setup
+from activities.verification import former_booking, verify, verify_captured, verify_setup
 from models.database import Database
 from models.states import PaymentStatus
 from models.transitions import Change
@@ -44,6 +44,7 @@ class PaymentReading:
         """
         former = await self._database.run(lambda session: former_booking(session, rows.booking, intent))
         verify(intent, rows.payment, livemode=self._gateway.livemode, former=former)
+        verify_captured(intent, rows.booking, rows.payment)
         await self._keeping.record(rows.payment, intent, context)
 
     async def read_setup(self, rows: Records, context: Change) -> str | None:

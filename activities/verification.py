@@ -9,7 +9,7 @@ from activities.stripe_gateway import StripeGateway
 from activities.stripe_objects import Intent, Setup, StripeObject
 from models.bookings import Booking
 from models.payments import Payment
-from models.states import TERMINAL_BOOKING
+from models.states import MONEY_TAKEN, TERMINAL_BOOKING
 
 
 def verify(intent: Intent, payment: Payment, *, livemode: bool, former: str | None = None) -> None:
@@ -26,6 +26,18 @@ def verify(intent: Intent, payment: Payment, *, livemode: bool, former: str | No
         livemode=(intent.livemode, livemode),
         booking=(named, former if former is not None and named == former else str(payment.booking_id)),
     )
+
+
+def verify_captured(intent: Intent, booking: Booking, payment: Payment) -> None:
+    """Refuse a part that somebody captured in Stripe's dashboard: the rest of the price is gone with it.
+
+    Once an outcome says how much is kept, a part may be what was decided; what is on our books is on them.
+
+    Raises:
+        PaymentMismatch: naming both amounts.
+    """
+    if intent.status == "succeeded" and booking.keep is None and payment.status not in MONEY_TAKEN:
+        _compare(intent, **{"captured amount": (intent.amount_received, payment.amount)})
 
 
 def verify_setup(setup: Setup, payment: Payment, customer: str, *, livemode: bool) -> None:

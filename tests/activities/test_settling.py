@@ -180,6 +180,20 @@ async def test_a_capture_of_another_amount_is_a_mismatch_for_a_person(desk: Desk
     assert (await desk.picture(booking_id)).booking == "CONFIRMED"
 
 
+async def test_a_part_that_somebody_captured_is_a_mismatch_whoever_looks_first(desk: Desk) -> None:
+    booking_id = await CAPTURE.prepare(desk)
+    intent = await desk.intent_id(booking_id)
+    await desk.sdk.v1.payment_intents.capture_async(intent, {"amount_to_capture": 100})
+    with pytest.raises(PaymentMismatch, match="captured amount is 100, not"):
+        await desk.activities().payments.read_payment(do(booking_id))
+    with pytest.raises(PaymentMismatch):
+        await CAPTURE.act(desk.activities(), booking_id)
+    assert (await desk.picture(booking_id)).payment == "AUTHORIZED"
+    await desk.activities().payments.give_back(abandoned(booking_id))
+    given_back = await desk.picture(booking_id)
+    assert (given_back.payment, len(given_back.refunds)) == ("REFUNDED", 1)
+
+
 async def test_a_client_who_cancels_in_time_pays_nothing(desk: Desk) -> None:
     shop = await desk.shop(policy={"cancellation_tiers": [{"hours_before": 1, "refund_bps": 10_000}]})
     booking_id = await desk.confirmed(shop)  # the session is two hours away
