@@ -20,8 +20,8 @@ from models.saga.standing import Saga
 from models.states import ReportedOutcome, Role
 from tests.model.shop import Reduce
 from tests.support.properties import examples
-from tests.workflows.foretold import HOUR, Happening, Twice
 from tests.workflows.saga import Sagas
+from tests.workflows.twice import HOUR, Happening, Twice
 
 SCHEDULES: Final = examples("M4_EXAMPLES", usual=20, nightly=1_000)
 SETTINGS: Final = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
