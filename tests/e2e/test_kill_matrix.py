@@ -27,7 +27,7 @@ from tests.e2e.verdict import looked, objections, twice_or_never
 SEEDS: Final = int(os.environ.get("KILL_SEEDS", "1"))
 WHOLE: Final = bool(os.environ.get("KILL_WHOLE"))
 PERFORMANCES: Final = 3
-AT_A_TIME: Final = 32
+AT_A_TIME: Final = 24
 """Stories; most of them wait for a step that died."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
