@@ -69,4 +69,4 @@ class Keys:
         if keys is None:
             return self._store.db.execute("DELETE FROM idempotency").rowcount
         marks = ", ".join("?" * len(keys))
-        return self._store.db.execute(f"DELETE FROM idempotency WHERE key IN ({marks})", keys).rowcount  # noqa: S608
+        return self._store.db.execute(f"DELETE FROM idempotency WHERE key IN ({marks})", keys).rowcount  # noqa: S608 - only marks

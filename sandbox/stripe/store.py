@@ -186,7 +186,7 @@ class Store:
                 values.append(value)
         order = "ASC" if before is not None else "DESC"
         rows = self.db.execute(
-            f"SELECT body FROM objects WHERE {' AND '.join(clauses)} ORDER BY seq {order} LIMIT ?",  # noqa: S608
+            f"SELECT body FROM objects WHERE {' AND '.join(clauses)} ORDER BY seq {order} LIMIT ?",  # noqa: S608 - our own clauses
             (
                 *values,
                 -1 if limit is None else limit,
