@@ -113,7 +113,7 @@ def endings() -> Iterator[Counter[str]]:
 
 
 USUAL: Final = frozenset({"COMPLETED", "CANCELLED", "PAID", "refunded"})
-RARE: Final = frozenset({"FORFEIT", "NO_SHOW", "REJECTED", "REVERSED", "PARTIALLY_REVERSED", "started again"})
+RARE: Final = frozenset({"FORFEIT", "NO_SHOW", "REJECTED", "reversed", "started again"})
 MANY: Final = 500
 """Examples among which the rare ones have to be."""
 
@@ -141,7 +141,8 @@ async def played(sagas: Sagas, schedule: Schedule, reduce: Reduce = reducer.redu
 
 def happened(both: Twice) -> set[str]:
     world = both.world
-    facts = {"refunded": world.refunded, "started again": world.steps().count("reserve") > 1}
+    again = world.steps().count("reserve") > 1
+    facts = {"refunded": world.refunded, "reversed": world.books.reversed, "started again": again}
     return {what for what, fact in facts.items() if fact} | {
         str(world.booking.status),
         str(world.booking.payout_status),
