@@ -125,7 +125,9 @@ async def played(outside: Outside, part: Part, asked: Asked) -> Played:
             bookings = await part.scenario.play(Stage(own, own.client, part.pace, waited.append))
         except TROUBLE as trouble:
             struck = ", ".join(f"{row.boundary.step} {row.boundary.point}" for row in part.rows)
-            return Played(part.scenario, wrong=[f"to be struck at {struck}, {waited[-1]}: {trouble}"])
+            return Played(
+                part.scenario, wrong=[f"{waited[-1]}: {trouble} (struck at: {struck or 'elsewhere'})"]
+            )
     endings = zip(part.scenario.endings, bookings, strict=True)
     wrong = [sentence for ending, booking in endings for sentence in ending.departures(booking)]
     return Played(part.scenario, bookings, wrong)
