@@ -127,14 +127,22 @@ class Operations:
         """Whether a stored server error has been proved to hide nothing: then the attempt is over."""
         if operation.error != STORED_ERROR:
             return False
-        absent_since = operation.absent_since
-        if absent_since is None:
-            await self._note(operation.key, absent_since=self._now())
-            return False
-        if self._now() - absent_since < ABSENCE:
-            return False
-        await self._note(operation.key, state=OperationState.FAILED)
-        return True
+
+        async def work(session: AsyncSession) -> bool:
+            row = await session.get_one(StripeOperation, operation.key, with_for_update=True)
+            if row.state in (OperationState.SUCCEEDED, OperationState.FAILED):
+                return True
+            # Postgres's clock: the two look-ups may have been two workers'.
+            now = (await session.execute(select(func.now()))).scalar_one()
+            if row.absent_since is None:
+                row.absent_since = now
+                return False
+            if now - row.absent_since < ABSENCE:
+                return False
+            row.state = OperationState.FAILED
+            return True
+
+        return await self._database.run(work)
 
     async def _act(self, task: Task[Q, O], operation: StripeOperation, request: Q) -> O:
         try:
@@ -163,7 +171,6 @@ class Operations:
         *,
         state: OperationState | None = None,
         error: str | None = None,
-        absent_since: datetime | None = None,
     ) -> None:
         """Write down what a call taught us, unless somebody recorded its success meanwhile."""
 
@@ -173,7 +180,6 @@ class Operations:
                 return
             row.state = state or row.state
             row.error = error or row.error
-            row.absent_since = absent_since or row.absent_since
 
         await self._database.run(work)
 
