@@ -87,7 +87,7 @@ def main() -> None:
     if not console.is_terminal:
         console.width = FILE_WIDTH
     plan = draw(told.seed, told.bookings, told.minutes)
-    plan = plan.for_any_key if told.unguarded else plan
+    plan = plan.unguarded if told.unguarded else plan
     try:
         chaos(plan, console, told.json, guarded=not told.unguarded)
     except SandboxError as error:

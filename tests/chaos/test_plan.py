@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from sandbox.demo.scenarios import SCENARIOS
-from tests.chaos.plan import ANYTHING, GROUPS, UNFIT, Kind, Plan, draw, stories
+from tests.chaos.plan import ANYTHING, GROUPS, UNFIT, UNGUARDED, Kind, Plan, draw, stories
 
 SIZES = [(20, 0.5), (200, 5.0)]
 SEEDS = range(1, 21)
@@ -59,6 +59,14 @@ def test_everything_that_the_demo_knows_is_played_but_what_is_named() -> None:
     names = {scenario.name for scenario in SCENARIOS}
     assert names >= UNFIT
     assert stories(5).keys() == names - UNFIT
+
+
+def test_workers_without_guards_are_struck_where_it_hurts() -> None:
+    plan = draw(7, 20, 0.5)
+    assert {one.target for one in plan.unguarded.disasters} == set(UNGUARDED)
+    assert [(one.at, one.kind) for one in plan.unguarded.disasters] == [
+        (one.at, one.kind) for one in plan.disasters
+    ]
 
 
 def test_a_plan_names_the_command_that_plays_it_again() -> None:
