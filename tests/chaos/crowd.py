@@ -18,7 +18,7 @@ from sandbox.person import Condition, Person
 from tests.chaos.plan import CLIENTS, HURRY_BELOW, Arrival, Plan, stories
 from tests.e2e.stacks import PATIENCE
 
-AT_A_TIME: Final = 40
+AT_A_TIME: Final = 24
 """Stories; more would only wait for each other."""
 
 LOOK_EVERY: Final = 0.8
