@@ -93,8 +93,8 @@ class Part:
         return IN_SILENCE if self.scenario.name in SILENT else PACE
 
 
-def cast(rows: Sequence[Row], chance: random.Random, first: int = 0) -> list[Part]:
-    """Give every boundary to a story that goes through it, few to each, in any order; numbered from `first`."""
+def cast(rows: Sequence[Row], chance: random.Random) -> list[Part]:
+    """Give every boundary to a story that goes through it, few to each, in any order."""
     roles: dict[str, list[list[Row]]] = {}
     for row in chance.sample(rows, len(rows)):
         story = chance.choice(row.case.stories)
@@ -105,7 +105,7 @@ def cast(rows: Sequence[Row], chance: random.Random, first: int = 0) -> list[Par
                 break
         else:
             theirs.append([row])
-    numbered = enumerate(((story, role) for story, many in roles.items() for role in many), first)
+    numbered = enumerate((story, role) for story, many in roles.items() for role in many)
     parts = [Part(number, STORIES[story], role) for number, (story, role) in numbered]
     chance.shuffle(parts)
     return sorted(parts, key=lambda part: part.scenario.name not in LONG)

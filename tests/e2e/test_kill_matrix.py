@@ -9,6 +9,8 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +57,8 @@ async def test_a_step_killed_at_any_boundary_changes_no_ending(
     again = f"KILL_SEED={seed}{' KILL_WHOLE=1' if WHOLE else ''} pytest {Path(__file__).name}"
     print(f"run {run}, {len(rows)} of {len(MATRIX)} boundaries; to play it again: {again}")  # noqa: T201 - shown
     async with mortal(run_dir) as (stack, orders):
-        stories = await all_struck(stack, [row for row in rows if not row.case.look], orders, chance)
+        parts = cast([row for row in rows if not row.case.look], chance)
+        stories = await all_played(stack, parts, orders)
         # One comparison takes longer than a worker lives before.
         await looks(stack, [row for row in rows if row.case.look], orders)
         await audit(stack.outside, stories)
@@ -70,32 +73,25 @@ async def test_a_step_killed_at_any_boundary_changes_no_ending(
     record_property("seed", seed)
 
 
-async def all_struck(
-    stack: Stack, rows: Sequence[Row], orders: Orders, chance: random.Random
-) -> list[Played]:
-    """Play until each boundary was struck: another's death beside it may have taken somebody past it."""
-    stories: list[Played] = []
-    for _ in range(PERFORMANCES):
-        given: dict[Place, Row] = {}
-        stories += await all_played(stack, cast(rows, chance, len(stories)), orders, given)
-        rows = [given[place] for place in orders.left() if place in given]
-        for place in given:
-            orders.withdraw(place)
-    assert rows == []
-    return stories
+async def all_played(stack: Stack, parts: Sequence[Part], orders: Orders) -> list[Played]:
+    """Play many at a time, each until it was struck wherever it had to be."""
+    places, numbers = asyncio.Semaphore(AT_A_TIME), count(len(parts))
 
-
-async def all_played(
-    stack: Stack, parts: Sequence[Part], orders: Orders, given: dict[Place, Row]
-) -> list[Played]:
-    """Play many at a time; whoever asks for a booking that is to be struck has its orders given first."""
-    places = asyncio.Semaphore(AT_A_TIME)
-
-    async def one(part: Part) -> Played:
+    async def one(part: Part) -> list[Played]:
+        stories = []
         async with places:
-            return await played(stack.outside, part, armed(part, orders, given))
+            for _ in range(PERFORMANCES):
+                given: dict[Place, Row] = {}
+                stories.append(await played(stack.outside, part, armed(part, orders, given)))
+                if not (spared := [place for place in orders.left() if place in given]):
+                    break
+                # Another's death beside it has taken it past the boundary: it is played again.
+                for place in spared:
+                    orders.withdraw(place)
+                part = replace(part, number=next(numbers), rows=[given[place] for place in spared])
+        return stories
 
-    return list(await asyncio.gather(*map(one, parts)))
+    return [story for stories in await asyncio.gather(*map(one, parts)) for story in stories]
 
 
 def armed(part: Part, orders: Orders, given: dict[Place, Row]) -> Callable[[str], None]:
@@ -137,7 +133,7 @@ async def test_without_keys_and_look_ups_the_same_death_gives_back_twice(run_dir
     death = Boundary("refund", "accepted-1")
     part = Part(1, STORIES["refund in the hold"], [row for row in MATRIX if row.boundary == death])
     async with mortal(run_dir, CHAOS_UNGUARDED="1") as (stack, orders):
-        stories = await all_played(stack, [part], orders, {})
+        stories = await all_played(stack, [part], orders)
         await audit(stack.outside, stories)
         assert orders.left() == []
         (twice,) = await twice_or_never(stack.outside)
