@@ -18,7 +18,7 @@ from sandbox.errors import ChildFailedError, SandboxError
 from sandbox.parts import ROOT
 from sandbox.process import end, spawn
 
-START_TIMEOUT: Final = 90.0
+START_TIMEOUT: Final = 180.0
 """Seconds; a start takes about five on a machine that does nothing else."""
 
 STOP_GRACE: Final = 45.0

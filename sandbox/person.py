@@ -85,8 +85,9 @@ class Person:
         return await self.tell(booking_id, "cancel")
 
     async def reschedule(self, booking_id: str, starts_at: datetime) -> Json:
-        """Move the booking to another time."""
-        return await self.tell(booking_id, "reschedule", starts_at=starts_at)
+        """Move the booking to another time, and see it there: the answer may be that it will be done."""
+        await self.tell(booking_id, "reschedule", starts_at=starts_at)
+        return await self.until(booking_id, lambda it: _starts(it) == starts_at, "its new time")
 
     async def refund(self, booking_id: str, reason: str, amount: int | None = None) -> Json:
         """Give captured money back: all that is left, or `amount` minor units of it."""
@@ -135,6 +136,10 @@ class Person:
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _starts(booking: Json) -> datetime:
+    return datetime.fromisoformat(booking["session"]["starts_at"])
 
 
 def _can_be_paid(booking: Json) -> bool:

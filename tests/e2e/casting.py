@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import httpx
@@ -62,11 +62,6 @@ class Patient(Person):
     async def until(self, booking_id: str, condition: Condition, what: str, within: float = PATIENCE) -> Json:
         return await super().until(booking_id, condition, what, within)
 
-    async def reschedule(self, booking_id: str, starts_at: datetime) -> Json:
-        """The answer may be that it will be done."""
-        await super().reschedule(booking_id, starts_at)
-        return await self.until(booking_id, lambda it: _starts(it) == starts_at, "its new time")
-
 
 class Company(Outside):
     """Everybody who has to do with one story."""
@@ -74,10 +69,6 @@ class Company(Outside):
     def provider(self, subject: str) -> Person:
         person = super().provider(subject)
         return Patient(person.api, person.browser, person.token)
-
-
-def _starts(booking: Json) -> datetime:
-    return datetime.fromisoformat(booking["session"]["starts_at"])
 
 
 @dataclass(frozen=True)
