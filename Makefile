@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 export RUN_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo chaos token test check format lock advisory migrate clean
+.PHONY: help up demo chaos kills nightly evidence token test check format lock advisory migrate clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,15 @@ demo: $(INSTALLED) ## play one booking of each kind and check the money
 
 chaos: $(INSTALLED) ## break everything at once: make chaos BOOKINGS=200 MINUTES=5 SEED=7
 	@exec $(BIN)/python -m tests.chaos
+
+kills: $(INSTALLED) ## kill -9 a worker at every boundary of every step, with three seeds
+	@KILL_SEEDS=$(or $(KILL_SEEDS),3) KILL_WHOLE=1 $(BIN)/python -m pytest tests/e2e/test_kill_matrix.py -rP
+
+nightly: $(INSTALLED) ## run every test with many more examples of every property, drawn anew
+	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+evidence: $(INSTALLED) ## prove everything in its large size and write docs/evidence.md
+	@$(BIN)/python -m tests.evidence
 
 token: $(INSTALLED) ## print a sandbox token: make token ROLE=client SUB=alice
 	@$(BIN)/python -m sandbox token --role "$(or $(ROLE),client)" --sub "$(or $(SUB),client-1)"

@@ -17,7 +17,9 @@ from tests.support.evidence_page import PAGE, ROOT, render, tally
 LARGE: Final = {
     "HYPOTHESIS_PROFILE": "nightly",
     "KILL_SEEDS": "3",
+    "KILL_WHOLE": "1",
     "E2E_ROUNDS": "3",
+    "API_EXAMPLES": "25",
 }
 """How much more of it is run than in every test run."""
 
