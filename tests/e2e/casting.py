@@ -21,8 +21,8 @@ from sandbox.demo.stories import cards
 from sandbox.person import Condition, Person
 from tests.e2e.matrix import Row
 
-PATIENCE: Final = 240.0
-"""Seconds that any one thing may take: a step that dies with its worker is tried again after thirty."""
+PATIENCE: Final = 600.0
+"""Seconds that any one thing may take: a step that dies with its worker is tried again after thirty, and others die beside it."""
 
 PACE: Final = Pace(
     payment_window=timedelta(minutes=10),

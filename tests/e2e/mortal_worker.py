@@ -10,14 +10,15 @@ writes have no keys of ours and nothing is looked up: for showing that the harm 
 import asyncio
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from uuid import uuid4
 
 from sqlalchemy import text
@@ -29,6 +30,7 @@ import worker
 from activities import relay, stripe_calls
 from activities.interceptor import StepInterceptor
 from models.database import Database
+from sandbox.process import LIBC, PR_SET_PDEATHSIG
 from tests.e2e.orders import ANYBODY, Boundary, Orders, Place
 
 FLIGHT: Final = 0.5
@@ -131,8 +133,8 @@ async def nothing_found(*_: Any) -> None:
     """A look-up that does not look."""
 
 
-def main() -> None:
-    """Be the worker."""
+def become_mortal() -> None:
+    """Put the boundaries into the product."""
     mortal: dict[object, dict[str, Any]] = {
         stripe_calls: {"write": mortal_write},
         Database: {"transaction": mortal_transaction},
@@ -144,8 +146,45 @@ def main() -> None:
     for owner, names in mortal.items():
         for name, replaced in names.items():
             setattr(owner, name, replaced)
-    asyncio.run(worker.main())
+
+
+class Line:
+    """One worker after the other, each a process of its own that is forked when the last one was killed.
+
+    Whoever starts a worker anew pays for its imports; hundreds of deaths would be hundreds of them.
+    """
+
+    def __init__(self) -> None:
+        self._child = 0
+        self._ends = False
+
+    def run(self) -> int:
+        """Until somebody says stop, or a worker ends of its own accord; answers its status."""
+        signal.signal(signal.SIGTERM, self._stop)
+        while True:
+            self._child = os.fork()
+            if self._child == 0:
+                self._live()
+            if self._ends:
+                os.kill(self._child, signal.SIGTERM)
+            _, status = os.waitpid(self._child, 0)
+            if self._ends or not os.WIFSIGNALED(status):
+                return os.waitstatus_to_exitcode(status)
+
+    def _stop(self, *_: object) -> None:
+        self._ends = True
+        with suppress(ProcessLookupError):
+            os.kill(self._child, signal.SIGTERM)
+
+    @staticmethod
+    def _live() -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if LIBC is not None:
+            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        asyncio.run(worker.main())
+        sys.exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    become_mortal()
+    sys.exit(Line().run())

@@ -29,10 +29,10 @@ from tests.e2e.verdict import looked, objections, twice_or_never
 SEEDS: Final = int(os.environ.get("KILL_SEEDS", "1"))
 WHOLE: Final = bool(os.environ.get("KILL_WHOLE"))
 PERFORMANCES: Final = 3
-AT_A_TIME: Final = 24
+AT_A_TIME: Final = 40
 """Stories; most of them wait for a step that died."""
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(autouse=True)
