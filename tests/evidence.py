@@ -1,4 +1,4 @@
-"""Write docs/evidence.md: `python -m tests.evidence` runs everything in its large size, which takes most of an hour.
+"""Write docs/evidence.md: `python -m tests.evidence` runs everything in its large size, which takes more than an hour.
 
 `python -m tests.evidence --from FILE...` takes what earlier runs recorded: `pytest --evidence FILE` (lines) and
 `python -m tests.chaos --json FILE` (one object).
