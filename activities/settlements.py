@@ -69,6 +69,7 @@ class SettlementActivities(SettlementSteps):
         intent = await self._read(step.payment_intent_id)
         if intent is None:
             return StrayVerdict(why="not a payment of ours")
+        await self._recover_void(intent)
         return await self._database.run(lambda session: self._judge(session, intent))
 
     @activity.defn
@@ -122,6 +123,7 @@ class SettlementActivities(SettlementSteps):
         if intent.status not in ("canceled", "succeeded"):
             intent = await self._void(intent)
         if intent.status == "canceled":
+            await self._recover_void(intent)
             return "voided"
         if found and _fits(found, intent):
             await self._refund_on_books(intent, found, at)
@@ -138,6 +140,22 @@ class SettlementActivities(SettlementSteps):
 
     async def _void(self, intent: Intent) -> Intent:
         """Cancel the intent; answers it as it is then, which is paid when the client was faster."""
+        try:
+            await self._operations.perform(self._voiding(intent))
+        except StripeFailure as failure:
+            if failure.failure is not Failure.UNEXPECTED_STATE:
+                raise
+        now = await self._gateway.retrieve_intent(intent.id)
+        if now.status not in ("canceled", "succeeded"):
+            raise StepError(Failure.MONEY_NOT_SETTLED, f"{intent.id} is {now.status}")
+        return now
+
+    async def _recover_void(self, intent: Intent) -> None:
+        """A void that died before it was recorded happened all the same; without one there is nothing to do."""
+        if intent.status == "canceled":
+            await self._operations.recover(self._voiding(intent))
+
+    def _voiding(self, intent: Intent) -> Task[CancelIntent, Intent]:
         owner = stray_id_for(intent.id)
 
         async def freeze(_: AsyncSession) -> CancelIntent:
@@ -146,16 +164,7 @@ class SettlementActivities(SettlementSteps):
         async def record(_: AsyncSession, __: Intent) -> None:
             """Nothing was taken, so there is nothing to write but that it was done."""
 
-        task = Task(self._writes.cancel, owner, row_id_for(owner, "payment"), freeze, record)
-        try:
-            await self._operations.perform(task)
-        except StripeFailure as failure:
-            if failure.failure is not Failure.UNEXPECTED_STATE:
-                raise
-        now = await self._gateway.retrieve_intent(intent.id)
-        if now.status not in ("canceled", "succeeded"):
-            raise StepError(Failure.MONEY_NOT_SETTLED, f"{intent.id} is {now.status}")
-        return now
+        return Task(self._writes.cancel, owner, row_id_for(owner, "payment"), freeze, record)
 
     async def _refund_on_books(self, intent: Intent, found: Known, at: datetime) -> None:
         """The booking that it was meant for shows that it was taken, and that it went back."""

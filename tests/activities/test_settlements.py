@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.errors import StepError
+from activities.errors import StepError, StripeFailure
 from activities.settlements import HAS_IT, SettlementActivities
 from models.bookings import BookingRequest, Session
 from models.keys import APP, stray_id_for
@@ -114,6 +115,19 @@ async def test_an_orphan_that_took_no_money_is_cancelled_and_leaves_no_books(
         assert (settled.given_back, settled.booking_id) == (True, None)
     assert await status(desk, intent) == "canceled"
     assert not (await judge(desk, intent)).give_back
+
+
+@pytest.mark.parametrize("again", [judge, give_back])
+async def test_a_void_whose_answer_was_lost_is_on_record_whoever_looks_next(
+    desk: Desk, again: Callable[[Desk, str], Awaitable[object]]
+) -> None:
+    intent_id = await stray(desk)
+    await desk.control.fault("reset_after", f"/v1/payment_intents/{intent_id}/cancel")
+    with pytest.raises(StripeFailure):
+        await give_back(desk, intent_id)
+    await again(desk, intent_id)
+    (void,) = await desk.operations(stray_id_for(intent_id), "cancel")
+    assert void.state is OperationState.SUCCEEDED
 
 
 async def test_an_orphan_that_was_paid_is_refunded_once_and_the_ledger_says_so(desk: Desk) -> None:
