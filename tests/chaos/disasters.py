@@ -31,7 +31,16 @@ fault time is over meanwhile."""
 
 LOOK_EVERY: Final = 0.5
 
-MISSED: Final = (OSError, TimeoutError, RPCError, httpx.HTTPError, asyncpg.PostgresError)
+MISSED: Final = (
+    OSError,
+    TimeoutError,
+    RPCError,
+    httpx.HTTPError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # A connection that is cut in the middle of being closed.
+    asyncpg.InternalClientError,
+)
 """How a disaster finds that another one was there before."""
 
 VICTIMS: Final = {
