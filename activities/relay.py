@@ -1,7 +1,6 @@
 """The relay: delivers what is left in the inbox, takes up news of accounts, and finds what is nobody's."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -27,11 +26,12 @@ from workflows.steps import RelaySteps
 
 log = structlog.get_logger()
 
-BATCH: Final = 10
-"""Few enough that the lease outlasts them also when every one is slow."""
+BATCH: Final = 100
+"""After as many, what is left is counted, though more may be due."""
 POLL: Final = timedelta(seconds=1)
 """Back-offs end without a NOTIFY, so the inbox is also looked at this often."""
-LEASE: Final = timedelta(minutes=2)
+LEASE: Final = timedelta(seconds=30)
+"""Longer than one event takes. A relay that dies keeps the one in its hands from the next for as long."""
 
 
 class RelayActivities(RelaySteps):
@@ -62,7 +62,7 @@ class RelayActivities(RelaySteps):
         until = self._now() + RELAY_LIFE
         waiting = activity.metric_meter().create_gauge("stripe_events_pending", "Events not delivered yet")
         async with delivering(self._postman), self._woken() as woken:
-            while self._now() < until and not activity.is_worker_shutdown():
+            while self._now() < until and not _stopping():
                 delivered += await self.deliver_due()
                 waiting.set(await self._database.run(_pending))
                 activity.heartbeat(delivered)
@@ -70,18 +70,14 @@ class RelayActivities(RelaySteps):
         return RelayBatch(delivered=delivered)
 
     async def deliver_due(self) -> int:
-        """Deliver what is due now; answers how many events left the inbox."""
-        delivered, claimed = 0, deque(await self._database.run(_claim))
-        try:
-            while claimed:
-                delivered += await self._deliver(claimed[0]) is not Delivery.PENDING
-                claimed.popleft()
-                if activity.in_activity():
-                    activity.heartbeat(delivered)
-        finally:
-            if claimed:  # stopped in the middle, as when Temporal comes back: the next relay need not wait
-                left = [event.id for event in claimed]
-                await self._database.run(lambda session: _give_back(session, left))
+        """Deliver what is due now, one after the other; answers how many events left the inbox."""
+        delivered = 0
+        for _ in range(BATCH):
+            if _stopping() or (event := await self._database.run(_claim)) is None:
+                break
+            delivered += await self._deliver(event) is not Delivery.PENDING
+            if activity.in_activity():
+                activity.heartbeat(delivered)
         return delivered
 
     async def _deliver(self, event: StripeEvent) -> Delivery:
@@ -152,28 +148,27 @@ class RelayActivities(RelaySteps):
                 await connection.invalidate()
 
 
-async def _give_back(session: AsyncSession, event_ids: list[str]) -> None:
-    """End the lease of events that were not come to."""
-    mine = update(StripeEvent).where(StripeEvent.id.in_(event_ids), StripeEvent.handled_at.is_(None))
-    await session.execute(mine.values(next_attempt_at=func.now()))
+def _stopping() -> bool:
+    """The worker is asked to end: what is not begun is the next relay's."""
+    return activity.in_activity() and activity.is_worker_shutdown()
 
 
-async def _claim(session: AsyncSession) -> list[StripeEvent]:
-    """Lease due events; a relay that dies lets the lease run out."""
+async def _claim(session: AsyncSession) -> StripeEvent | None:
+    """Lease the event that has been due longest; a relay that dies lets the lease run out."""
     due = (
         select(StripeEvent.id)
         .where(StripeEvent.handled_at.is_(None), StripeEvent.next_attempt_at <= func.now())
         .order_by(StripeEvent.next_attempt_at)
-        .limit(BATCH)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
     leased = (
         update(StripeEvent)
-        .where(StripeEvent.id.in_(due))
+        .where(StripeEvent.id == due.scalar_subquery())
         .values(next_attempt_at=func.now() + LEASE)
         .returning(StripeEvent)
     )
-    return list(await session.scalars(leased))
+    return await session.scalar(leased)
 
 
 async def _pending(session: AsyncSession) -> int:

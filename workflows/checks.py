@@ -65,10 +65,10 @@ def check_report(
         raise ApplicationError("The booking is still being made.", type="invalid_state")
     if in_effect(kind, booking):
         return
-    called_off = wishes.cancelled or booking.reported_outcome is ReportedOutcome.CANCELLED
+    decided = wishes.outcome.kind if wishes.outcome else booking.reported_outcome
     # Postgres may say CONFIRMED before we have heard of it: the handler looks again then.
     confirmed = booking.status is BookingStatus.CONFIRMED or confirming(booking)
-    if not confirmed or called_off:
+    if not confirmed or decided not in (None, kind):
         raise _invalid(booking, "completed" if kind is ReportedOutcome.COMPLETED else "reported as missed")
     if now < booking.starts_at:
         raise ApplicationError(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from stripe import StripeClient
 from temporalio.client import Client
@@ -190,6 +190,13 @@ class Desk:
         return booking_id
 
     # --- looking ----------------------------------------------------------------------------------
+
+    async def somebody_waits(self) -> bool:
+        """Whether a transaction in this database stands in line for a lock; others have databases beside it."""
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(await self.database.run(lambda session: session.scalar(waiting)))
 
     async def payment(self, booking_id: UUID) -> Payment:
         """The booking's payment; the latest, when it was authorized anew."""

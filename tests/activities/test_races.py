@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from types import ModuleType
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from activities import bookkeeping, refunding
 from activities.errors import Failure, StepError
@@ -86,7 +84,7 @@ async def test_a_refund_that_is_recorded_after_its_decision_was_changed_ends_not
     settling = asyncio.ensure_future(REFUND.act(desk.activities(), booking_id))
     async with nap.taken_by(asyncio.wait([settling])):
         abort = asyncio.ensure_future(desk.activities().payments.give_back(abandoned(booking_id)))
-        await until(partial(somebody_waits, desk))
+        await until(desk.somebody_waits)
     await abort
     error = settling.exception()
     assert isinstance(error, StepError)
@@ -94,12 +92,6 @@ async def test_a_refund_that_is_recorded_after_its_decision_was_changed_ends_not
     journals = {**GIVE_BACK_REFUND.ends.journals, "refund": 2}
     ends = replace(GIVE_BACK_REFUND.ends, booking="CONFIRMED", refunds=(HALF, HALF), journals=journals)
     assert await desk.picture(booking_id) == ends
-
-
-async def somebody_waits(desk: Desk) -> bool:
-    """Whether a transaction stands in line for a lock."""
-    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    return bool(await desk.database.run(lambda session: session.scalar(waiting)))
 
 
 @pytest.mark.fault("P2")
@@ -113,7 +105,7 @@ async def test_runs_that_meet_in_the_database_wait_in_line_and_never_deadlock(
 
     async with nap.taken_by(step.act(desk.activities(), booking_id)):
         second = asyncio.ensure_future(step.act(desk.activities(), booking_id))
-        await until(partial(somebody_waits, desk))
+        await until(desk.somebody_waits)
     await second
     assert await desk.picture(booking_id) == step.ends
 

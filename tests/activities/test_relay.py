@@ -18,7 +18,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.errors import StripeFailure
 from activities.inbox import Delivery, Inbox
-from activities.relay import BATCH, RelayActivities
+from activities.relay import RelayActivities
 from activities.telling import Telling
 from models.catalogue import Provider
 from models.database import Database
@@ -85,10 +85,12 @@ async def test_what_the_webhook_could_not_deliver_reaches_the_booking(post: Post
 
 @pytest.mark.fault("W1")
 async def test_two_relays_share_the_work_and_deliver_each_event_once(post: Post) -> None:
-    for number in range(2 * BATCH):
+    waiting = 20
+    for number in range(waiting):
         await due(post, "customer.created", about=f"cus_{number}")
     delivered = await asyncio.gather(post.relay.deliver_due(), post.relay.deliver_due())
-    assert set(delivered) == {BATCH}
+    assert sum(delivered) == waiting
+    assert min(delivered) > 0
 
 
 @pytest.mark.fault("W2")

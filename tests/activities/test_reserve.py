@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.bookings import Booking, BookingRequest, Session
@@ -112,15 +112,10 @@ async def test_rivals_stand_in_line_for_their_provider_before_they_meet_at_the_c
     request = await asked(shop)
     provider = await desk.database.run(lambda session: session.get_one(Provider, shop.provider_id))
     held = select(func.pg_advisory_xact_lock(provider.provider_no))
-    waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-
-    async def somebody_waits() -> bool:
-        return bool(await desk.database.run(lambda session: session.scalar(waits)))
-
     async with desk.database.transaction() as session:
         await session.execute(held)
         rival = asyncio.ensure_future(reserve(desk, request))
-        await until(somebody_waits)
+        await until(desk.somebody_waits)
     assert (await rival).refusal is None
 
 

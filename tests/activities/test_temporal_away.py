@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.inbox import AWAY_PAUSE, Delivery, Inbox
-from activities.relay import RelayActivities
+from activities.relay import LEASE, RelayActivities
 from activities.telling import Telling
 from models.database import Database
 from models.records import StripeEvent
@@ -31,35 +31,39 @@ async def inbox(desk: Desk, quiet: Database) -> Inbox:
     return Inbox(quiet, desk.temporal)
 
 
-async def test_a_relay_that_is_stopped_in_the_middle_leaves_the_rest_to_the_next_one(
+async def test_a_relay_that_is_stopped_in_the_middle_keeps_from_the_next_one_only_what_it_was_at(
     desk: Desk, quiet: Database, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = [await stored(inbox, letter(PAID, intent=f"pi_{number}")) for number in range(3)]
     for event in events:
         await let_pass(quiet, event)
     relay = RelayActivities(quiet, inbox, desk.gateway, now)
-    begun = asyncio.Event()
+    begun: asyncio.Queue[str] = asyncio.Queue()
     delivered: list[str] = []
 
-    async def hangs(_: str) -> Delivery:
-        begun.set()
+    async def hangs(event_id: str) -> Delivery:
+        begun.put_nowait(event_id)
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
     async def notes(event_id: str) -> Delivery:
         delivered.append(event_id)
+        await inbox.handled(event_id, Delivery.SIGNALLED)
         return Delivery.SIGNALLED
 
     monkeypatch.setattr(inbox, "deliver", hangs)
     stopped = asyncio.create_task(relay.deliver_due())
-    await begun.wait()
-    monkeypatch.setattr(inbox, "deliver", notes)
-    assert await relay.deliver_due() == 0  # they are leased
+    at_work = await begun.get()
     stopped.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stopped
-    assert await relay.deliver_due() == len(events)
-    assert sorted(delivered) == sorted(event.id for event in events)
+    monkeypatch.setattr(inbox, "deliver", notes)
+    assert await relay.deliver_due() == 2
+    assert sorted([*delivered, at_work]) == sorted(event.id for event in events)
+    (left,) = [event for event in events if event.id == at_work]
+    assert (await row(quiet, left)).next_attempt_at - now() <= LEASE
+    await let_pass(quiet, left)
+    assert await relay.deliver_due() == 1
 
 
 async def test_however_long_temporal_is_away_an_event_is_tried_again_soon(

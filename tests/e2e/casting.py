@@ -32,8 +32,8 @@ PACE: Final = Pace(
     payout_hold=timedelta(seconds=4),
     long_hold=timedelta(hours=1),
     silent_for=timedelta(seconds=30),
-    # A booking is moved to then, and the moving may die once.
-    ahead=timedelta(seconds=60),
+    # A booking is moved to then, and what is under way before it may die, and then the moving.
+    ahead=timedelta(minutes=2),
     # It is renewed when a quarter is left, and the renewal may die, more than once if others die beside it.
     short_authorization=timedelta(minutes=6),
     patience=PATIENCE,
