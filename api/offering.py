@@ -61,6 +61,7 @@ def check_rules(
         policy = defaults.resolve(rules)
     except ValidationError as error:
         raise _unreadable(error) from None
+    _check_durations(policy)
     for rule, values in NOT_OFFERED_YET.items():
         if getattr(policy, rule) in values:
             raise _invalid(rule, f"{getattr(policy, rule)} is not offered yet")
@@ -71,6 +72,13 @@ def check_rules(
     _check_lead(policy, duration)
     named = rules if schedule is PayoutSchedule.MANUAL else own
     return policy.model_dump(mode="json", include=set(named))
+
+
+def _check_durations(policy: Policy) -> None:
+    """What the API's description calls a duration has no fractions (RFC 3339, appendix A)."""
+    for rule, value in policy:
+        if isinstance(value, timedelta) and value.microseconds:
+            raise _invalid(rule, "durations are whole seconds")
 
 
 def _check_lead(policy: Policy, duration: timedelta) -> None:

@@ -26,7 +26,9 @@ class PidFiles:
 
     def write(self, name: str, pid: int, argv: Sequence[str], stop_signal: signal.Signals) -> None:
         """Remember a child that was just started."""
-        self._path(name).write_text(json.dumps({"pid": pid, "argv": list(argv), "signal": stop_signal.name}))
+        draft = self._path(name).with_suffix(".draft")
+        draft.write_text(json.dumps({"pid": pid, "argv": list(argv), "signal": stop_signal.name}))
+        draft.rename(self._path(name))
 
     def forget(self, name: str) -> None:
         """Forget a child that has ended."""

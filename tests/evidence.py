@@ -1,6 +1,6 @@
 """Write docs/evidence.md: `python -m tests.evidence` runs everything in its large size, which takes more than an hour.
 
-`python -m tests.evidence --from FILE...` takes what earlier runs recorded: `pytest --evidence FILE` (lines) and
+`python -m tests.evidence --from FILE...` takes what earlier runs recorded: `pytest --evidence=FILE` (lines) and
 `python -m tests.chaos --json FILE` (one object).
 """
 
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         return _write([Path(name) for name in arguments[1:]])
     with tempfile.TemporaryDirectory() as directory:
         tests, chaos = Path(directory) / "tests.jsonl", Path(directory) / "chaos.json"
-        _run("pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "fault", "--evidence", str(tests))
+        _run("pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "fault", f"--evidence={tests}")
         _run("tests.chaos", "--json", str(chaos))
         return _write([tests, chaos])
 

@@ -99,6 +99,7 @@ async def test_an_offer_has_a_shape(api: httpx.AsyncClient, shop: Shop, changes:
     [
         ({"policy": {"payment_window": "soon"}}, "payment_window"),
         ({"policy": {"payment_window": -1}}, "payment_window"),
+        ({"policy": {"payout_hold": "PT0.5S"}}, "payout_hold: durations are whole seconds"),
         ({"policy": {"surprise": 1}}, "surprise"),
         ({"policy": {"platform_fee_bps": 10_001}}, "platform_fee_bps"),
         ({"policy": {"cancellation_tiers": [{"hours_before": 1, "refund_bps": 0}] * 2}}, "same hour"),

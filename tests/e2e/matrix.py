@@ -69,7 +69,7 @@ CASES: Final = (
     Case("open_payment", "a customer and a PaymentIntent", STURDY, writes=2, commits=4),
     Case("open_payment", "a customer and a SetupIntent", ("authorized later",), writes=2, commits=4),
     Case("read_payment", "authorized", STURDY, commits=1),
-    Case("confirm", "projection", STURDY, commits=1),
+    Case("confirm", "projection", tuple(name for name in STURDY if name != "rejected"), commits=1),
     Case("ask_approval", "before the provider", ("rejected", "never answered"), commits=1),
     Case("close_payment", "cancel", ("nobody pays", "paid in vain"), writes=1, commits=2),
     Case("give_back", "cancel", ("rejected", "never answered"), writes=1, commits=4),
@@ -148,7 +148,7 @@ def registered() -> set[str]:
 def unknown(crossed: Counter[Boundary]) -> set[Boundary]:
     """What the matrix should have: it is on the way of most bookings that need the step, not of a race's winner only."""
     found = crossed.keys() - {row.boundary for row in MATRIX}
-    counted = {each for each in found if each.kind != "flying" and each.step not in ENDLESS}
+    counted = {each for each in found if each.kind not in ("flying", "failed") and each.step not in ENDLESS}
     return {each for each in counted if crossed[each] > max(1, crossed[Boundary(each.step, "begun-1")] / 2)}
 
 

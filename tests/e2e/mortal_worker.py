@@ -2,7 +2,7 @@
 
 `python -m tests.e2e.mortal_worker`, with `CHAOS_KILL` naming the directory of the orders. A step crosses
 boundaries: it has begun, a write to Stripe is about to be sent, is in flight, was accepted, a transaction
-has been committed, the step has returned but nobody has heard. An order names step, boundary and booking;
+has been committed, the step has returned or failed but nobody has heard. An order names step, boundary and booking;
 it is taken by renaming it, so that it strikes once however many workers there are. With `CHAOS_UNGUARDED`
 writes have no keys of ours and nothing is looked up: for showing that the harm would be seen.
 """
@@ -92,7 +92,11 @@ class _MortalStep(ActivityInboundInterceptor):
         step = Step(info.activity_type, whose(info.workflow_id or ""))
         STEP.set(step)
         step.cross("begun")
-        result = await super().execute_activity(input)
+        try:
+            result = await super().execute_activity(input)
+        except Exception:
+            step.cross("failed")
+            raise
         step.cross("returned")
         return result
 

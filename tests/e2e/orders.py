@@ -4,7 +4,7 @@ import os
 import signal
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -79,10 +79,25 @@ class Orders:
         """Every boundary that was ever crossed, struck or not, with the number of bookings on whose way it was."""
         return Counter(Place.read(path.name).boundary for path in self._crossed.iterdir())
 
+    def cut(self) -> list[Place]:
+        """Steps of bookings that were begun more often than they returned or failed."""
+        begun = [place for place in self._places() if place.boundary.kind == "begun"]
+        return [place for place in begun if self._ended(place) < self.times(place)]
+
     def times(self, place: Place) -> int:
         """How often somebody came to the place."""
         crossings = self._crossed / place.name
         return len(crossings.read_text()) if crossings.exists() else 0
+
+    def _places(self) -> list[Place]:
+        places = sorted(Place.read(path.name) for path in self._crossed.iterdir())
+        return [place for place in places if place.whose != ANYBODY]
+
+    def _ended(self, place: Place) -> int:
+        ends = [
+            replace(place, boundary=replace(place.boundary, point=end)) for end in ("returned-1", "failed-1")
+        ]
+        return sum(map(self.times, ends))
 
     # --- the worker's side --------------------------------------------------------------------
 

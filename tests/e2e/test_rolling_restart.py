@@ -1,23 +1,27 @@
-"""Workers are replaced one after the other, as a deployment does, while bookings are in every stage of their lives."""
+"""Workers are replaced one after the other, as a deployment does, while bookings are in every stage of their lives.
+
+A step that Temporal hands to a worker in the moment in which it stops asking is tried again after its timeout, half a
+minute later: that is Temporal's. What has been begun is ours, and has to come to its end.
+"""
 
 import asyncio
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from sandbox.asking import Json
-from sandbox.demo.play import Played, play_all
+from sandbox.demo.play import play_all
 from sandbox.demo.scenarios import SCENARIOS
 from sandbox.demo.stage import Pace
 from sandbox.parts import WORKER_GRACE
+from tests.e2e.mortals import mortal
 from tests.e2e.processes import Proc, descendants
-from tests.e2e.stacks import PATIENCE, Stack, running
+from tests.e2e.stacks import PATIENCE, Stack
 from tests.e2e.verdict import objections
 
 WORKERS: Final = ("worker", "worker-2")
@@ -45,9 +49,6 @@ PACE: Final = Pace(
     ahead=timedelta(seconds=30),
     patience=PATIENCE,
 )
-TIMED_OUT: Final = "timeoutFailureInfo"
-"""How a history says of an earlier attempt that nobody ever heard of its end."""
-
 pytestmark = [pytest.mark.e2e, pytest.mark.fault("K3"), pytest.mark.timeout(300)]
 
 
@@ -55,7 +56,7 @@ async def test_no_booking_notices_that_workers_are_replaced(
     run_dir: Path, record_property: Callable[[str, object], None]
 ) -> None:
     stories = [scenario for scenario in SCENARIOS if scenario.name in KINDS]
-    async with running(run_dir, WORKERS=str(len(WORKERS))) as stack:
+    async with mortal(run_dir, WORKERS=str(len(WORKERS))) as (stack, orders):
         over = asyncio.Event()
         replacing = asyncio.create_task(replaced_in_turn(stack, over))
         try:
@@ -65,7 +66,7 @@ async def test_no_booking_notices_that_workers_are_replaced(
         replaced = await replacing
         assert [(one.scenario.name, one.wrong) for one in played if one.wrong] == []
         assert await objections(stack) == []
-        assert await lost_steps(stack, played) == []
+        assert orders.cut() == []
         assert [said for name in WORKERS for said in ends(stack, name)] == ["exited with status 0"] * replaced
     # Each of them more than once, or nothing would have been rolled.
     assert replaced >= 2 * len(WORKERS)
@@ -106,21 +107,3 @@ def ends(stack: Stack, name: str) -> list[str]:
 
 def log_of(stack: Stack, name: str) -> str:
     return (stack.process.run_dir / "logs" / f"{name}.log").read_text()
-
-
-async def lost_steps(stack: Stack, played: list[Played]) -> list[str]:
-    """Steps of which an attempt was begun and never heard of again."""
-    lost = []
-    for booking in (booking for one in played for booking in one.bookings):
-        history = await stack.temporal("workflow", "show", "--workflow-id", booking["workflow_id"])
-        lost += [
-            f"{booking['workflow_id']}: {started}" for started in attempts(history) if TIMED_OUT in started
-        ]
-    return lost
-
-
-def attempts(history: Json) -> Iterator[Any]:
-    """What the history says of every step that was begun: an attempt before it that failed is part of that."""
-    for event in history["events"]:
-        if begun := event.get("activityTaskStartedEventAttributes"):
-            yield str(begun)

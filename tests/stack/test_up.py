@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,11 @@ class Up:
         return described
 
     def children(self) -> dict[str, dict[str, Any]]:
-        return {path.stem: json.loads(path.read_text()) for path in (self.run_dir / "pids").glob("*.json")}
+        found = {}
+        for path in (self.run_dir / "pids").glob("*.json"):
+            with suppress(FileNotFoundError):  # it has just ended
+                found[path.stem] = json.loads(path.read_text())
+        return found
 
 
 async def until(condition: Callable[[], bool]) -> None:

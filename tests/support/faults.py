@@ -29,7 +29,7 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "K3": Fault(
         "workers are replaced one after the other while bookings are under way",
-        "no workflow fails, no step is lost",
+        "no workflow fails, no step that was begun is cut short",
     ),
     "R1": Fault(
         "a workflow is reset to before its capture or transfer, or terminated and started again",

@@ -32,7 +32,7 @@ TWICE: Final = range(2)
 @pytest.fixture
 async def quick_shop(database: Database, gateway: StripeGateway) -> Shop:
     """Whose money is hardly held."""
-    return await open_shop(database, gateway, policy={"payout_hold": "PT0.5S"})
+    return await open_shop(database, gateway, policy={"payout_hold": "PT1S"})
 
 
 class Trouble:

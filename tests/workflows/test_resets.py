@@ -23,7 +23,7 @@ REVERSALS: Final = "/v1/transfers/*/reversals"
 @pytest.fixture
 async def quick_shop(database: Database, gateway: StripeGateway) -> Shop:
     """Whose money is hardly held."""
-    return await open_shop(database, gateway, policy={"payout_hold": "PT0.5S"})
+    return await open_shop(database, gateway, policy={"payout_hold": "PT1S"})
 
 
 async def paid_out(market: Market, shop: Shop) -> RealSaga:
