@@ -31,7 +31,8 @@ BATCH: Final = 100
 POLL: Final = timedelta(seconds=1)
 """Back-offs end without a NOTIFY, so the inbox is also looked at this often."""
 LEASE: Final = timedelta(seconds=30)
-"""Longer than one event takes. A relay that dies keeps the one in its hands from the next for as long."""
+"""Longer than an event usually takes; one that is taken twice is still applied once. A relay that dies keeps the event in its
+hands from the next one for as long."""
 
 
 class RelayActivities(RelaySteps):

@@ -64,6 +64,11 @@ async def tell(
         await _say(deps, caller, booking_id, action, says, key=key)
     except (sagas.Unreachable, sagas.NoAnswer):
         raise Problem(Code.UNAVAILABLE, booking_id=booking_id) from None
+    except sagas.Untimely as refused:
+        if (await find(deps, booking_id, caller)).session.starts_at == refused.starts_at:
+            raise
+        # It is just being moved: its workflow judges by the new time once that step has reported.
+        raise Problem(Code.UNAVAILABLE, booking_id=booking_id) from refused
     except sagas.Gone:
         return Told(_ended(await find(deps, booking_id, caller), action, caller))
     return _told(await find(deps, booking_id, caller), action, caller)

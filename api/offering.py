@@ -61,7 +61,7 @@ def check_rules(
         policy = defaults.resolve(rules)
     except ValidationError as error:
         raise _unreadable(error) from None
-    _check_durations(policy)
+    _check_durations(own, policy)
     for rule, values in NOT_OFFERED_YET.items():
         if getattr(policy, rule) in values:
             raise _invalid(rule, f"{getattr(policy, rule)} is not offered yet")
@@ -74,9 +74,10 @@ def check_rules(
     return policy.model_dump(mode="json", include=set(named))
 
 
-def _check_durations(policy: Policy) -> None:
+def _check_durations(own: dict[str, Any], policy: Policy) -> None:
     """What the API's description calls a duration has no fractions (RFC 3339, appendix A)."""
-    for rule, value in policy:
+    for rule in own:
+        value = getattr(policy, rule)
         if isinstance(value, timedelta) and value.microseconds:
             raise _invalid(rule, "durations are whole seconds")
 

@@ -11,7 +11,7 @@ A workflow that says no raises `Problem` with the code it names.
 import asyncio
 import hashlib
 from collections.abc import Awaitable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -54,6 +54,14 @@ class NoAnswer(Trouble):
 
 class Gone(Trouble):
     """The workflow is over, or never was."""
+
+
+class Untimely(Problem):
+    """Refused by a session's start: the workflow's, which need not have heard of a move that Postgres has."""
+
+    def __init__(self, code: Code, detail: str, starts_at: datetime, *, booking_id: UUID) -> None:
+        super().__init__(code, detail, booking_id=booking_id)
+        self.starts_at = starts_at
 
 
 def update_id(route: str, subject: str, booking_id: UUID, key: str | None) -> str:
@@ -194,6 +202,9 @@ def _refusal(error: WorkflowUpdateFailedError, booking_id: UUID) -> Problem | Go
     """A validator's no, with its code; anything else means the workflow ended while it was asked."""
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.type in set(Code):
+        if cause.details:
+            starts_at = datetime.fromisoformat(cause.details[0])
+            return Untimely(Code(cause.type), cause.message, starts_at, booking_id=booking_id)
         return Problem(Code(cause.type), cause.message, booking_id=booking_id)
     return Gone()
 

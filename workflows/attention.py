@@ -63,8 +63,8 @@ class Attention:
         self.question: tuple[Step, str] | None = None
         """What ops are asked, in a sentence, and the step to answer to."""
         self.parked: Step | None = None
-        self.under_way: Step | None = None
-        """What is being taken right now: Postgres may know more than this run has heard of."""
+        self.under_way = False
+        """A step is being taken right now: Postgres may know more than this run has heard of."""
 
     async def perform(
         self,
@@ -81,11 +81,9 @@ class Attention:
         decision: Resolve | None = None
         round_number = 0
         while True:
-            self.under_way = step
             try:
-                result = await attempt(decision)
+                result = await self._take(attempt, decision)
             except ActivityError as error:
-                self.under_way = None
                 wake_at = workflow.now() + slow_retry(round_number)
                 if look_at and workflow.now() < look_at:
                     wake_at = min(wake_at, look_at)
@@ -94,8 +92,13 @@ class Attention:
             else:
                 await self._unpark()
                 return result
-            finally:
-                self.under_way = None
+
+    async def _take(self, attempt: Attempt[T], decision: Resolve | None) -> T:
+        self.under_way = True
+        try:
+            return await attempt(decision)
+        finally:
+            self.under_way = False
 
     @property
     def waits_for(self) -> Step | None:

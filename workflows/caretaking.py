@@ -107,7 +107,7 @@ class Caretaker(Mechanics):
     @property
     def _behind(self) -> bool:
         """Postgres may say more than this run has heard of, and whoever ordered may have read it there."""
-        return self._attention.under_way is not None
+        return self._attention.under_way
 
     def _answer(self) -> Answer:
         return Answer(status=self._current.status if self._current else None)

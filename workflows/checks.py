@@ -48,7 +48,7 @@ def check_cancel(booking: BookingState | None, wishes: Wishes, actor: Actor, now
     started = now >= booking.starts_at
     confirmed = booking.status is BookingStatus.CONFIRMED or confirming(booking)
     if started and confirmed and actor.role is Role.CLIENT:
-        raise ApplicationError("The session has started: it can no longer be cancelled.", type="too_late")
+        raise _untimely(booking, "The session has started: it can no longer be cancelled.", "too_late")
 
 
 def check_report(
@@ -65,15 +65,15 @@ def check_report(
         raise ApplicationError("The booking is still being made.", type="invalid_state")
     if in_effect(kind, booking):
         return
-    decided = wishes.outcome.kind if wishes.outcome else booking.reported_outcome
+    called_off = wishes.cancelled or booking.reported_outcome is ReportedOutcome.CANCELLED
     # Postgres may say CONFIRMED before we have heard of it: the handler looks again then.
     confirmed = booking.status is BookingStatus.CONFIRMED or confirming(booking)
-    if not confirmed or decided not in (None, kind):
+    if not confirmed or called_off:
         raise _invalid(booking, "completed" if kind is ReportedOutcome.COMPLETED else "reported as missed")
     if now < booking.starts_at:
-        raise ApplicationError(
-            f"The session starts at {booking.starts_at:%Y-%m-%d %H:%M} UTC; nothing can be reported before.",
-            type="invalid_state",
+        starts = f"{booking.starts_at:%Y-%m-%d %H:%M} UTC"
+        raise _untimely(
+            booking, f"The session starts at {starts}; nothing can be reported before.", "invalid_state"
         )
 
 
@@ -121,3 +121,8 @@ def asking(booking: BookingState) -> bool:
 
 def _invalid(booking: BookingState, what: str) -> ApplicationError:
     return ApplicationError(f"A booking that is {booking.status} cannot be {what}.", type="invalid_state")
+
+
+def _untimely(booking: BookingState, why: str, code: str) -> ApplicationError:
+    """Carries the start that was judged by: Postgres may have another one already, while the booking is moved."""
+    return ApplicationError(why, booking.starts_at.isoformat(), type=code)

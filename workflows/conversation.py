@@ -11,9 +11,9 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from models.states import TERMINAL_BOOKING, BookingStatus, PaymentStatus, ReportedOutcome, Role
+    from models.states import TERMINAL_BOOKING, BookingStatus, PaymentStatus, ReportedOutcome
     from workflows.checks import asking, check, check_approval, check_cancel, check_report, contradicts
-    from workflows.contracts import Actor, Answer, Decide, Opened, PaymentFact, Refusal, Wish
+    from workflows.contracts import Answer, Decide, Opened, PaymentFact, Refusal, Wish
     from workflows.orders import HoldOrder, NoShow, Objection, Reschedule
     from workflows.parking import Step
     from workflows.paying import Paymaster
@@ -23,9 +23,6 @@ PAYMENT_UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING})
 
 WISH_WAITS = frozenset({Step.RESERVE, Step.SETTLE, Step.GIVE_BACK, Step.RELEASE})
 """Parked steps that not even a cancellation before confirmation interrupts."""
-
-HAPPENED = frozenset({ReportedOutcome.COMPLETED, ReportedOutcome.CLIENT_NO_SHOW})
-"""Outcomes that a client may contest while the money is on hold."""
 
 YIELDS = frozenset({Step.AUTHORIZE, Step.RENEW, Step.REPLAN})
 """Parked steps that every outcome interrupts."""
@@ -46,7 +43,7 @@ class Conversation(Paymaster):
         self._wishes.news += 1
 
     @workflow.signal(description="What a person wanted while no worker could answer")
-    async def wished(self, wish: Wish) -> None:
+    def wished(self, wish: Wish) -> None:
         """Note it as its update would; what the booking does not allow is forgotten."""
         current = self._current
         if wish.session_id and current and wish.session_id != current.session_id:
@@ -56,8 +53,6 @@ class Conversation(Paymaster):
             if contradicts(wish.kind, self._current, actor):
                 self._errands.add(Objection(actor=actor))
                 return
-            if self._moving and workflow.patched("wish-waits-for-the-move"):
-                await self._in_its_turn(wish.kind, actor)
             check(wish.kind, self._current, self._wishes, actor, workflow.now())
             self._wishes.report(wish.kind, wish.decide, workflow.now(), self._current)
 
@@ -113,16 +108,13 @@ class Conversation(Paymaster):
     @workflow.update(description="Cancel the booking; money goes back as its policy says")
     async def cancel(self, decide: Decide) -> Answer:
         """Answer once the booking is cancelled and its money settled, or that step is parked."""
-        await self._in_its_turn(ReportedOutcome.CANCELLED, decide.actor)
-        check_cancel(self._current, self._wishes, decide.actor, workflow.now())
         self._wishes.report(ReportedOutcome.CANCELLED, decide, workflow.now(), self._current)
         await workflow.wait_condition(lambda: self._ended or self._stuck)
         return self._answer()
 
     @cancel.validator
     def _validate_cancel(self, decide: Decide) -> None:
-        if not self._moving:
-            check_cancel(self._current, self._wishes, decide.actor, workflow.now())
+        check_cancel(self._current, self._wishes, decide.actor, workflow.now())
 
     @workflow.update(description="The session has happened: capture the money")
     async def complete(self, decide: Decide) -> Answer:
@@ -138,8 +130,6 @@ class Conversation(Paymaster):
     async def no_show(self, said: NoShow) -> Answer:
         """Answer once it is settled, or noted while the other side may contradict it."""
         await self._taken_over()
-        if self._may_contradict_soon(said) and workflow.patched("claim-waits-for-the-settlement"):
-            await workflow.wait_condition(lambda: self._ended or self._stuck)
         if contradicts(said.kind, self._current, said.actor):
             return await self._ordered(Objection(actor=said.actor))
         await self._report(said.kind, Decide(actor=said.actor))
@@ -147,7 +137,7 @@ class Conversation(Paymaster):
 
     @no_show.validator
     def _validate_no_show(self, said: NoShow) -> None:
-        if not contradicts(said.kind, self._current, said.actor) and not self._may_contradict_soon(said):
+        if not contradicts(said.kind, self._current, said.actor):
             self._validate_report(said.kind, Decide(actor=said.actor))
 
     @workflow.update(description="Move the booking to another time")
@@ -185,30 +175,6 @@ class Conversation(Paymaster):
             return confirming(current) or self._wishes.approved
         return super()._behind
 
-    def _may_contradict_soon(self, said: NoShow) -> bool:
-        """The session is being settled as attended, and its client says just now that nobody was there."""
-        outcome, settling = self._wishes.outcome, self._attention.under_way is Step.SETTLE
-        if not settling or outcome is None or outcome.kind not in HAPPENED:
-            return False
-        return said.actor.role is Role.CLIENT and said.kind is ReportedOutcome.PROVIDER_NO_SHOW
-
-    @property
-    def _moving(self) -> bool:
-        """Whoever speaks may have read of the new time in Postgres: it is judged once the move has reported."""
-        return self._attention.under_way is Step.RESCHEDULE
-
-    async def _in_its_turn(self, kind: ReportedOutcome, actor: Actor) -> None:
-        """Until no move is under way, if the word is not right before: that waits for nothing."""
-        if self._moving and not self._allows(kind, actor):
-            await workflow.wait_condition(lambda: self._ended or not self._moving)
-
-    def _allows(self, kind: ReportedOutcome, actor: Actor) -> bool:
-        try:
-            check(kind, self._current, self._wishes, actor, workflow.now())
-        except ApplicationError:
-            return False
-        return True
-
     async def _taken_over(self) -> None:
         """Until this run knows the booking: what it hears before that is looked at then."""
         if self._current is None:
@@ -220,15 +186,13 @@ class Conversation(Paymaster):
 
     async def _report(self, kind: ReportedOutcome, decide: Decide) -> None:
         await workflow.wait_condition(lambda: self._ended or self._stuck or self._settled_in)
-        await self._in_its_turn(kind, decide.actor)
         # It may have changed meanwhile.
         check_report(kind, self._current, self._wishes, decide.actor, workflow.now())
         self._wishes.report(kind, decide, workflow.now(), self._current)
         await workflow.wait_condition(lambda: self._ended or self._stuck or self._noted)
 
     def _validate_report(self, kind: ReportedOutcome, decide: Decide) -> None:
-        # A run that is just taking over looks again in the handler.
-        if self._current is not None and not self._moving:
+        if self._current is not None:  # a run that is just taking over looks again in the handler
             check_report(kind, self._current, self._wishes, decide.actor, workflow.now())
 
     def _payment_answered(self, asked: int) -> bool:

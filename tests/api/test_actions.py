@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from stripe import StripeClient
 from temporalio.client import Client
 
-from models.bookings import Booking
+from models.bookings import Booking, Session
 from models.database import Database
 from tests.api.calls import Json, as_client, as_ops, as_provider, bearer, booked, code, problem, soon
 from tests.support.shop import Shop
@@ -202,6 +202,31 @@ async def test_a_client_cannot_cancel_what_has_started(
     assert code(await act(api, made, "cancel", as_client(shop))) == "too_late"
     path = f"/api/bookings/{made['id']}/cancellation-quote"
     assert code(await api.get(path, headers=as_client(shop))) == "too_late"
+
+
+@pytest.mark.parametrize("what", ["complete", "cancel"])
+async def test_who_is_refused_by_a_time_that_is_the_booking_s_no_more_is_asked_to_try_again(
+    api: httpx.AsyncClient, shop: Shop, sdk: StripeClient, database: Database, what: str
+) -> None:
+    made = await paid(api, shop, sdk, hours=2 if what == "complete" else 0)
+    old = await moved_to(database, made, datetime.fromisoformat(soon(5)))  # its workflow has not heard of it
+    answer = await act(api, made, what, as_client(shop))
+    assert (code(answer), answer.headers["Retry-After"]) == ("unavailable", "5")
+    await moved_to(database, made, old)
+    refused = {"complete": "invalid_state", "cancel": "too_late"}
+    assert code(await act(api, made, what, as_client(shop))) == refused[what]
+
+
+async def moved_to(database: Database, made: Json, starts_at: datetime) -> datetime:
+    """Move a session in Postgres alone; answers when it started."""
+
+    async def work(session: AsyncSession) -> datetime:
+        block = await session.get_one(Session, UUID(made["session"]["id"]))
+        before, length = block.starts_at, block.ends_at - block.starts_at
+        block.starts_at, block.ends_at = starts_at, starts_at + length
+        return before
+
+    return await database.run(work)
 
 
 async def test_completing_a_cancelled_booking_names_its_state(

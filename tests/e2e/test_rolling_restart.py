@@ -66,6 +66,7 @@ async def test_no_booking_notices_that_workers_are_replaced(
         replaced = await replacing
         assert [(one.scenario.name, one.wrong) for one in played if one.wrong] == []
         assert await objections(stack) == []
+        assert orders.crossed()
         assert orders.cut() == []
         assert [said for name in WORKERS for said in ends(stack, name)] == ["exited with status 0"] * replaced
     # Each of them more than once, or nothing would have been rolled.

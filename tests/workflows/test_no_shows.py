@@ -6,9 +6,7 @@ import pytest
 
 from models.states import BookingStatus, PaymentStatus, PayoutStatus, ReportedOutcome, Role
 from tests.workflows.saga import PlayedSaga, Sagas, refusal
-from tests.workflows.talk import actor
 from workflows.contracts import Settle
-from workflows.orders import NoShow
 from workflows.parking import Action, Step
 from workflows.search_attributes import ATTENTION_STEP, NEEDS_ATTENTION
 
@@ -194,35 +192,6 @@ async def test_a_client_who_hears_of_a_completion_contests_it_by_reporting(sagas
     await saga.resolve(Step.OBJECTION, Action.REFUND)
     assert (await saga.ends()).status is BookingStatus.COMPLETED
     assert (saga.world.books.kept, saga.world.transferred) == (0, [])
-
-
-async def test_a_client_who_speaks_while_a_completion_is_settled_contests_it_too(sagas: Sagas) -> None:
-    saga = await begun(sagas)
-    gate = saga.world.stops_in("settle")
-    completion = await saga.asks_to_complete(Role.PROVIDER)
-    await gate.entered.wait()
-    claim = await saga.asks(
-        "no_show", NoShow(kind=ReportedOutcome.PROVIDER_NO_SHOW, actor=actor(Role.CLIENT))
-    )
-    gate.opened.set()
-    await completion.result()
-    assert (await claim.result()).status is BookingStatus.COMPLETED
-    assert saga.world.booking.payout_status is PayoutStatus.FROZEN
-    await saga.resolve(Step.OBJECTION, Action.RELEASE)
-    await saga.ends()
-
-
-async def test_the_first_word_about_the_outcome_stands_and_another_one_is_refused(sagas: Sagas) -> None:
-    saga = await begun(sagas)
-    gate = saga.world.stops_in("settle")
-    completion = await saga.asks_to_complete()
-    await gate.entered.wait()
-    assert await refusal(saga.client_missed()) == "invalid_state"
-    again = await saga.asks_to_complete(Role.PROVIDER)
-    gate.opened.set()
-    for one in (completion, again):
-        assert (await one.result()).status is BookingStatus.COMPLETED
-    await saga.ends()
 
 
 async def test_a_report_that_was_left_behind_contests_too(sagas: Sagas) -> None:

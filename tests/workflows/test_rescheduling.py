@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from models.states import BookingStatus, PaymentStatus, ReportedOutcome, Role
+from models.states import BookingStatus, PaymentStatus, Role
 from tests.workflows.leads import failing
 from tests.workflows.saga import Sagas, refusal
 from tests.workflows.talk import actor, by
-from workflows.orders import NoShow, Reschedule
+from workflows.orders import Reschedule
 from workflows.parking import Action, Step
 from workflows.search_attributes import SESSION_STARTS_AT
 
@@ -84,73 +84,6 @@ async def test_a_client_who_has_read_of_the_confirmation_before_its_workflow_mov
     assert saga.world.booking.starts_at == later
     await saga.cancel()
     await saga.ends()
-
-
-@pytest.mark.parametrize("word", ["complete", "no_show"])
-async def test_whoever_has_read_of_the_new_time_before_its_workflow_reports_by_it(
-    sagas: Sagas, word: str
-) -> None:
-    saga = await sagas.start()
-    await saga.confirmed()
-    begun = saga.world.starts_at - HOUR
-    await saga.passes_until(begun)
-    gate = saga.world.stops_in("reschedule")
-    move = await saga.asks("reschedule", Reschedule(actor=actor(Role.PROVIDER), starts_at=begun))
-    await gate.entered.wait()
-    missed = NoShow(kind=ReportedOutcome.CLIENT_NO_SHOW, actor=actor(Role.PROVIDER))
-    report = await saga.asks(word, by(Role.PROVIDER) if word == "complete" else missed)
-    gate.opened.set()
-    await move.result()
-    ends_as = BookingStatus.COMPLETED if word == "complete" else BookingStatus.NO_SHOW
-    assert (await report.result()).status is ends_as
-    await saga.ends()
-
-
-async def test_whoever_has_read_of_the_new_time_before_its_workflow_cancels_by_it(sagas: Sagas) -> None:
-    saga = await sagas.start()
-    await saga.confirmed()
-    old = saga.world.starts_at
-    await saga.passes_until(old - SECOND)
-    gate = saga.world.stops_in("reschedule")
-    move = await saga.asks("reschedule", Reschedule(actor=actor(Role.PROVIDER), starts_at=old + 2 * DAY))
-    await gate.entered.wait()
-    await saga.passes_until(old)
-    cancelled = await saga.asks_to_cancel()
-    gate.opened.set()
-    await move.result()
-    assert (await cancelled.result()).status is BookingStatus.CANCELLED
-    await saga.ends()
-
-
-async def test_what_was_wished_while_the_booking_is_moved_is_judged_by_the_new_time(sagas: Sagas) -> None:
-    saga = await sagas.start()
-    await saga.confirmed()
-    begun = saga.world.starts_at - HOUR
-    await saga.passes_until(begun)
-    gate = saga.world.stops_in("reschedule")
-    move = await saga.asks("reschedule", Reschedule(actor=actor(Role.PROVIDER), starts_at=begun))
-    await gate.entered.wait()
-    await saga.leaves_a_wish(ReportedOutcome.COMPLETED)
-    await saga.details()
-    gate.opened.set()
-    await move.result()
-    ended = await saga.ends()
-    assert (ended.status, ended.reason) == (BookingStatus.COMPLETED, None)
-
-
-async def test_a_report_that_came_too_early_is_refused_by_the_old_time_if_the_move_is(sagas: Sagas) -> None:
-    saga = await sagas.start()
-    await saga.confirmed()
-    later = saga.world.starts_at + DAY
-    saga.world.taken.add(later)
-    gate = saga.world.stops_in("reschedule")
-    move = await saga.asks("reschedule", Reschedule(actor=actor(Role.PROVIDER), starts_at=later))
-    await gate.entered.wait()
-    report = await saga.asks_to_complete(Role.PROVIDER)
-    gate.opened.set()
-    assert await refusal(move.result()) == "slot_taken"
-    assert await refusal(report.result()) == "invalid_state"
-    assert (await saga.ends()).reason == "auto_completed"
 
 
 async def test_moved_beyond_its_authorization_the_card_is_kept_and_charged_on_the_new_day(
