@@ -64,7 +64,7 @@ class Keeping:
                 # An earlier, smaller refund may have been taken up first.
                 await self.keep(booking_id, keep, context, then)
         elif payment.status in bookkeeping.PAYMENT_GONE:
-            return
+            await self.recover_cancellation(payment, context)
         elif keep:
             await self.capture(payment, keep, context, then)
             if refunding.surplus((await self.rows(booking_id)).payment, keep) > 0:
@@ -112,6 +112,14 @@ class Keeping:
             if failure.failure is not Failure.UNEXPECTED_STATE or setup.status != "succeeded":
                 raise
             await self.record_setup(payment, setup, context)
+
+    async def recover_cancellation(self, payment: Payment, context: Change) -> None:
+        """Write down what came of a cancellation whose answer was lost: news may have ended the payment before.
+
+        Without this its operation would stand without a result for ever.
+        """
+        await self._operations.recover(self._tasks.cancel_setup(payment, context))
+        await self._operations.recover(self._tasks.cancel(payment, context, bookkeeping.nothing_more))
 
     async def let_go_of_others(self, booking_id: UUID, context: Change) -> None:
         """Void what a newer authorization has replaced, and a new one whose making was lost.

@@ -81,6 +81,9 @@ class PaymentActivities(PaymentSteps):
             await self._close_setup(rows, step, context)
         elif rows.payment.status is not PaymentStatus.SAVED or _unrepaired(rows.payment, step):
             await self._close_intent(rows, step, context)
+        payment = (await self._keeping.rows(step.booking_id)).payment
+        if payment.status in bookkeeping.PAYMENT_GONE:
+            await self._keeping.recover_cancellation(payment, context)
         return await self._state(step.booking_id)
 
     @activity.defn

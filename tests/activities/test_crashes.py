@@ -6,8 +6,11 @@ from itertools import count
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from activities.errors import RETRYABLE, StepError
+from models.records import StripeOperation
+from models.states import OperationState
 from tests.activities.desk import Desk
 from tests.activities.later_steps import LATER_STEPS
 from tests.activities.money_steps import MONEY_STEPS, MoneyStep
@@ -41,10 +44,20 @@ async def test_a_step_killed_at_any_boundary_is_finished_once_by_the_next_run(
         await desk.control.ask("POST", "/idempotency/forget")
         await step.act(desk.activities(), booking_id)
         assert await desk.picture(booking_id) == step.ends, f"killed at boundary {boundary}: {crossed}"
+        assert await unanswered(desk, booking_id) == [], f"killed at boundary {boundary}: {crossed}"
         if not died:
             break
     assert {"after a commit", "before the write", "after the write"} <= set(crossed)
     record_property("injected", len(crossed))
+
+
+async def unanswered(desk: Desk, booking_id: UUID) -> list[str]:
+    """Writes whose result nobody has written down: ops would be asked about them for ever."""
+    open_ones = select(StripeOperation.key).where(
+        StripeOperation.booking_id == booking_id,
+        StripeOperation.state.in_([OperationState.STARTED, OperationState.UNKNOWN]),
+    )
+    return list(await desk.database.run(lambda session: session.scalars(open_ones)))
 
 
 @pytest.mark.fault("S2", "S4")

@@ -37,6 +37,7 @@ async def objections(stack: Stack) -> list[str]:
         *await still_open(stack),
         *await _broken(stack),
         *await twice_or_never(stack.outside),
+        *await _unanswered(stack.outside),
         *await _found(stack),
     ]
 
@@ -73,6 +74,15 @@ async def twice_or_never(outside: Outside) -> list[str]:
     found += [f"Stripe has a {kind} for {key}, our books do not" for kind, key in made.keys() - decided]
     found += [f"our books have a {kind} for {key}, Stripe does not" for kind, key in decided - made.keys()]
     return found
+
+
+async def _unanswered(outside: Outside) -> list[str]:
+    """Writes of which nobody wrote down what became of them; a reconciliation would ask only after a while."""
+    async with _database(outside) as database:
+        rows = await database.fetch(
+            "SELECT key, state FROM stripe_operations WHERE state IN ('STARTED', 'UNKNOWN')"
+        )
+    return [f"{row['key']} is {row['state']} for ever" for row in rows]
 
 
 async def _made(outside: Outside) -> list[tuple[str, str]]:
