@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+import structlog
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -31,6 +32,8 @@ from models.keys import aftercare_id_for, workflow_id_for
 from workflows.booking import BookingWorkflow
 from workflows.contracts import BOOKINGS_QUEUE, Answer, Ended, Message, Opened, Wish
 from workflows.followups import Aftermath, StartAftercare
+
+log = structlog.get_logger()
 
 ANSWER_WITHIN: Final = timedelta(seconds=8)
 """How long a caller waits before it is told to come back (DESIGN section 3)."""
@@ -149,10 +152,10 @@ async def answered(temporal: Client, booking_id: UUID, call: Awaitable[Any]) -> 
         await probe(temporal)
         raise NoAnswer from error
     except RPCError as error:
-        raise (Gone if error.status is RPCStatusCode.NOT_FOUND else Unreachable) from error
+        raise (Gone() if error.status is RPCStatusCode.NOT_FOUND else _away(error)) from error
     except RuntimeError as error:
         # How a client that was never connected says that it cannot be.
-        raise Unreachable from error
+        raise _away(error) from error
 
 
 async def leave_word(handle: WorkflowHandle[BookingWorkflow, Any], wish: Wish) -> None:
@@ -195,7 +198,14 @@ async def probe(temporal: Client) -> None:
         async with asyncio.timeout(PROBE_WITHIN.total_seconds()):
             await temporal.service_client.check_health(timeout=PROBE_WITHIN)
     except (RPCError, RuntimeError, TimeoutError) as error:
-        raise Unreachable from error
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> Unreachable:
+    """The caller is only told to try again: ops read here why."""
+    why = error.status.name if isinstance(error, RPCError) else type(error).__name__
+    log.warning("Temporal cannot be reached", error=why)
+    return Unreachable()
 
 
 def _refusal(error: WorkflowUpdateFailedError, booking_id: UUID) -> Problem | Gone:
