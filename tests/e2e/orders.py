@@ -76,8 +76,13 @@ class Orders:
         return sorted((Place.read(place), int(pid)) for pid, place in names)
 
     def crossed(self) -> Counter[Boundary]:
-        """Every boundary that was ever crossed, struck or not, with the number of bookings on whose way it was."""
-        return Counter(Place.read(path.name).boundary for path in self._crossed.iterdir())
+        """Every boundary that was ever crossed, with the number of bookings on whose way it was.
+
+        Those that were struck in that step do not count: what has died once goes another way.
+        """
+        struck = {(place.boundary.step, place.whose) for place, _ in self.struck()}
+        places = (Place.read(path.name) for path in self._crossed.iterdir())
+        return Counter(each.boundary for each in places if (each.boundary.step, each.whose) not in struck)
 
     def cut(self) -> list[Place]:
         """Steps of bookings that were begun more often than they returned or failed."""
