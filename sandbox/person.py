@@ -20,7 +20,7 @@ KEPT_THEN_REFUSED_CARD: Final = "pm_card_chargeCustomerFail"
 FUNDS_AT_ONCE_CARD: Final = "pm_card_bypassPending"
 """Its money is available as soon as it is charged, instead of days later."""
 
-LOOK_EVERY: Final = 0.1
+LOOK_EVERY: Final = 0.3
 """Seconds between two looks at a booking."""
 
 

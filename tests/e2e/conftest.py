@@ -3,8 +3,17 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import person
+from sandbox.demo import stage
 from sandbox.launch import temporary_run_dir
 from tests.e2e.stacks import Stack, running
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People look at their bookings twice a second: more would be most of the load."""
+    for module in (person, stage):
+        monkeypatch.setattr(module, "LOOK_EVERY", 0.5)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dozens of people look at their bookings at once, and most of them wait for a step that died."""
     for module in (person, stage):
-        monkeypatch.setattr(module, "LOOK_EVERY", 1.5)
+        monkeypatch.setattr(module, "LOOK_EVERY", 4.0)
 
 
 def test_every_registered_step_has_a_story() -> None:
