@@ -1,5 +1,6 @@
 """The description of the API: complete, and true."""
 
+from functools import cache
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from tests.api.rules import PUBLIC
 Operation = dict[str, Any]
 
 
+@cache
 def operations() -> dict[str, Operation]:
     paths = _assemble().openapi()["paths"]
     return {f"{method} {path}": found for path, methods in paths.items() for method, found in methods.items()}

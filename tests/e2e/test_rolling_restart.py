@@ -43,8 +43,8 @@ KINDS: Final = (
     "refund, owed",
     "class called off",
 )
-TURNS: Final = 6
-"""How often each is replaced: for about a minute, in which most stories end; the others wait for their session."""
+TURNS: Final = 4
+"""How often each is replaced: for less than a minute, in which most stories end; the others wait for their session."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.fault("K3"), pytest.mark.timeout(900)]
 
