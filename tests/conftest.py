@@ -29,6 +29,18 @@ from tests.support.shop import Shop, open_shop
 pytest_plugins = ["tests.support.transitions", "tests.support.evidence", "tests.support.properties"]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what may take longest: stacks mostly wait, and whoever is done takes the small tests behind them."""
+    items.sort(key=_patience, reverse=True)
+
+
+def _patience(item: pytest.Item) -> float:
+    """Seconds that a test with a whole stack may take; the others go last."""
+    timeout = item.get_closest_marker("timeout")
+    return float(timeout.args[0]) if timeout and item.get_closest_marker("e2e") else 0.0
+
+
 @pytest.fixture(scope="session")
 def postgres_directory() -> Iterator[Path]:
     # Not pytest's private directory: as root, Postgres runs under a user of its own.

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import stripe_calls
 from models.database import Database
+from tests.support.wrote import wrote
 
 T = TypeVar("T")
 
@@ -50,13 +51,17 @@ class Tripwire:
 
 
 class MortalDatabase(Database):
-    """Every committed transaction is a boundary."""
+    """Every transaction that is committed and was not for reading only is a boundary."""
 
     def __init__(self, database: Database, tripwire: Tripwire) -> None:
         super().__init__(database.engine)
         self._tripwire = tripwire
 
     async def run(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        result = await super().run(work)
-        self._tripwire.cross("after a commit")
+        async def watched(session: AsyncSession) -> tuple[T, bool]:
+            return await work(session), await wrote(session)
+
+        result, changed = await super().run(watched)
+        if changed:
+            self._tripwire.cross("after a commit")
         return result

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 from uuid import uuid4
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
@@ -32,14 +31,13 @@ from activities.interceptor import StepInterceptor
 from models.database import Database
 from sandbox.process import LIBC, PR_SET_PDEATHSIG
 from tests.e2e.orders import ANYBODY, Boundary, Orders, Place
+from tests.support.wrote import wrote
 
 FLIGHT: Final = 0.5
 """Seconds after which a write is on its way, if Stripe is slow."""
 
 RELAY_LIFE: Final = timedelta(seconds=15)
 """Instead of an hour, so that the relay returns while somebody watches."""
-
-WROTE: Final = text("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
 
 ORDERS: Final = Orders(Path(os.environ["CHAOS_KILL"]))
 
@@ -123,13 +121,12 @@ async def mortal_write(call: Coroutine[Any, Any, Any]) -> Any:
 @asynccontextmanager
 async def mortal_transaction(self: Database) -> AsyncIterator[AsyncSession]:
     """A transaction; one that has only read is no boundary."""
-    step, wrote = STEP.get(), False
+    step, changed = STEP.get(), False
     async with real_transaction(self) as session:
         yield session
         if step is not None:
-            await session.flush()
-            wrote = bool(await session.scalar(WROTE))
-    if step is not None and wrote:
+            changed = await wrote(session)
+    if step is not None and changed:
         step.cross("committed")
 
 
