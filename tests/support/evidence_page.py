@@ -10,15 +10,15 @@ from tests.support.faults import FAULTS
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "evidence.md"
-ROW: Final = re.compile(r"^\| ([A-Z]\d+) \| .* \| (\d+) \| ([\d,]+) \| (\d+) \| .* \|$")
+ROW: Final = re.compile(r"^\| ([A-Z]\d+) (?:\| [^|]+ ){2}\| (\d+) \| ([\d,]+) \| (\d+) (?:\| [^|]+ ){2}\|$")
 CONFIDENCE: Final = 0.95
 
 HEAD: Final = """\
 # Evidence
 
-What the claims of the README rest on: every fault that is injected, how often, and what came of it. This page is written
-by `make evidence`, which runs all of it; `make test` runs the same with smaller numbers, and `make chaos` and
-`make kills` run the two large ones alone. The ids are those of `tests/support/faults.py`; `pytest -m fault` runs the tests.
+What the claims of the README rest on: every fault that is injected, how often, and what came of it. `make evidence` runs
+all of it in its large size and writes this page; `python -m tests.evidence --from FILE...` writes it from what runs have
+recorded: `make test`, which is the same with smaller numbers, and `make kills` and `make chaos`, the two large ones. The ids are those of `tests/support/faults.py`; `pytest -m fault` runs the tests.
 
 An injection is a test case, or as many as a test says that it made. *Failed* counts tests, whatever the reason. The bound
 is the largest share of failures that {confidence:.0%} of such series without a failure would still be consistent with
