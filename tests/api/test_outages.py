@@ -248,9 +248,8 @@ async def test_ready_means_everything_can_be_reached(
         found: Json = (await api.get("/readyz")).json()
         return found
 
-    await until(
-        readiness, lambda seen: seen == ready
-    )  # a connection that is cut on a busy machine comes back
+    # A connection that is cut on a busy machine comes back.
+    await until(readiness, lambda seen: seen == ready)
     nowhere = Database.connect("postgresql+asyncpg://postgres@127.0.0.1:1/none")
     async with calling(build_app(replace(deps, database=nowhere, temporal=never_there))) as cut_off:
         found = problem(await cut_off.get("/readyz"))

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -8,12 +9,16 @@ from sandbox.demo import stage
 from sandbox.launch import temporary_run_dir
 from tests.e2e.stacks import Stack, running
 
+LOOK_EVERY: Final = 0.5
+"""Seconds."""
+
 
 @pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """People look at their bookings twice a second: more would be most of the load."""
+def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People look at their bookings twice a second, or as seldom as a module says: more would be most of the load."""
+    seconds = getattr(request.module, "LOOK_EVERY", LOOK_EVERY)
     for module in (person, stage):
-        monkeypatch.setattr(module, "LOOK_EVERY", 0.5)
+        monkeypatch.setattr(module, "LOOK_EVERY", seconds)
 
 
 @pytest.fixture

@@ -90,6 +90,11 @@ async def running(run_dir: Path, **windows: str) -> AsyncIterator[Stack]:
     assert not (run_dir / "stack.json").exists()
 
 
+def tell(name: str, news: str) -> None:
+    """What a story waits for; pytest shows it when a test fails."""
+    print(f"{name}: {news}")  # noqa: T201 - pytest shows it with the failure
+
+
 def _unset() -> dict[str, str]:
     """What the surroundings may say about a stack is not meant for this one; empty counts as not said."""
     ours = {name.upper() for name in Configuration.model_fields if not name.endswith("_port")}

@@ -16,8 +16,6 @@ from typing import Final
 
 import pytest
 
-from sandbox import person
-from sandbox.demo import stage
 from sandbox.demo.play import Played, audit
 from tests.e2e.casting import PATIENCE, STORIES, Part, cast, played
 from tests.e2e.matrix import CASES, ENDLESS, MATRIX, Row, registered, sample, unknown
@@ -31,15 +29,10 @@ WHOLE: Final = bool(os.environ.get("KILL_WHOLE"))
 PERFORMANCES: Final = 3
 AT_A_TIME: Final = 40
 """Stories; most of them wait for a step that died."""
+LOOK_EVERY: Final = 4.0
+"""Seconds between two looks of each of them at its booking."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
-
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dozens of people look at their bookings at once, and most of them wait for a step that died."""
-    for module in (person, stage):
-        monkeypatch.setattr(module, "LOOK_EVERY", 4.0)
 
 
 def test_every_registered_step_has_a_story() -> None:

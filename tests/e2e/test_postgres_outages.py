@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import signal
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +23,7 @@ from sandbox.demo.scenario import Scenario
 from sandbox.demo.scenarios import SCENARIOS
 from sandbox.demo.stage import Pace, Stage
 from tests.e2e.processes import part
-from tests.e2e.stacks import PATIENCE, Stack, running
+from tests.e2e.stacks import PATIENCE, Stack, running, tell
 
 ROUNDS = int(os.environ.get("E2E_ROUNDS", "1"))
 SEED = int(os.environ.get("E2E_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -172,11 +173,11 @@ def late(scenario: Scenario, seconds: float) -> Scenario:
     return replace(scenario, play=play)
 
 
-def tell(name: str, news: str) -> None:
-    print(f"{name}: {news}")  # noqa: T201 - pytest shows it with the failure
-
-
 async def nothing_is_left_open(stack: Stack, played: list[Played]) -> None:
+    """Every booking's workflow ended of its own accord, and each client is one customer at Stripe."""
     for booking in (booking for one in played for booking in one.bookings):
         execution = await stack.closed(booking["workflow_id"])
         assert execution["status"] == "WORKFLOW_EXECUTION_STATUS_COMPLETED"
+    customers = await stack.outside.stripe.v1.customers.list_async({"limit": 100})
+    per_client = Counter(customer.to_dict()["metadata"]["client_id"] for customer in customers.data)
+    assert per_client == {"client-1": 1, "client-2": 1}

@@ -21,7 +21,7 @@ from sandbox.parts import WORKER_GRACE
 from tests.e2e.casting import IN_SILENCE
 from tests.e2e.mortals import mortal
 from tests.e2e.processes import Proc, descendants
-from tests.e2e.stacks import PATIENCE, Stack
+from tests.e2e.stacks import PATIENCE, Stack, tell
 from tests.e2e.verdict import objections
 
 WORKERS: Final = ("worker", "worker-2")
@@ -65,10 +65,6 @@ async def test_no_booking_notices_that_workers_are_replaced(
             ["exited with status 0"] * TURNS * len(WORKERS)
         )
     record_property("injected", TURNS * len(WORKERS))
-
-
-def tell(name: str, news: str) -> None:
-    print(f"{name}: {news}")  # noqa: T201 - pytest shows it with the failure
 
 
 async def replaced_in_turn(stack: Stack) -> None:

@@ -18,7 +18,8 @@ HEAD: Final = """\
 
 What the claims of the README rest on: every fault that is injected, how often, and what came of it. `make evidence` runs
 all of it in its large size and writes this page; `python -m tests.evidence --from FILE...` writes it from what runs have
-recorded: `make test`, which is the same with smaller numbers, and `make kills` and `make chaos`, the two large ones. The ids are those of `tests/support/faults.py`; `pytest -m fault` runs the tests.
+recorded: `make test`, which is the same with smaller numbers, and `make kills` and `make chaos`, the two large ones. The
+ids are those of `tests/support/faults.py`; `pytest -m fault` runs the tests.
 
 An injection is a test case, or as many as a test says that it made. *Failed* counts tests, whatever the reason. The bound
 is the largest share of failures that {confidence:.0%} of such series without a failure would still be consistent with
